@@ -1,0 +1,130 @@
+"""Every check of the workspace; ``uv run nox -l`` lists them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+# Skipped where it is missing on a laptop; CI must have every one of them.
+nox.options.error_on_missing_interpreters = "CI" in os.environ
+nox.options.download_python = "never"
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+OLDEST = PYTHONS[0]
+PACKAGES = sorted(p.parent.name for p in Path("packages").glob("*/pyproject.toml"))
+SHARED = Path(".nox/shared").absolute()
+PINS, OURS = SHARED / "pins.txt", SHARED / "ours.txt"
+
+
+def uv(session: nox.Session, *args: str) -> None:
+    """Run uv itself, quietly unless it fails."""
+    session.run_install("uv", *args, external=True, silent=True)
+
+
+def sync(session: nox.Session, *groups: str) -> None:
+    """Fill the session's environment from uv.lock, every member editable."""
+    wanted = [f"--group={group}" for group in groups]
+    uv(session, "sync", "--locked", "--no-default-groups", *wanted)
+
+
+def install_wheel(session: nox.Session, package: str, *options: str) -> None:
+    """Install *package*'s wheel, what it declares, the test group; no more."""
+    (wheel,) = SHARED.glob(f"{package.replace('-', '_')}-*.whl")
+    session.install(
+        f"--reinstall-package={package}",
+        f"--constraint={OURS}",
+        *options,
+        f"{package} @ {wheel.as_uri()}",
+        "--group=test",
+    )
+
+
+@nox.session(python=OLDEST, default=False)
+def wheels(session: nox.Session) -> None:
+    """Build every package once, and write the pins the test sessions share."""
+    for old in SHARED.glob("*.whl"):
+        old.unlink()
+    uv(session, "build", "--all-packages", "--wheel", f"--out-dir={SHARED}")
+    built = sorted(SHARED.glob("aip_*.whl"))
+    names = [path.name.split("-")[0].replace("_", "-") for path in built]
+    pairs = zip(names, built, strict=True)
+    OURS.write_text("".join(f"{name} @ {path.as_uri()}\n" for name, path in pairs))
+    what = "--all-packages", "--all-groups", "--no-emit-workspace", "--no-hashes"
+    uv(session, "export", "--locked", *what, f"--output-file={PINS}")
+
+
+@nox.session(python=PYTHONS, requires=["wheels"])
+@nox.parametrize("package", PACKAGES)
+def tests(session: nox.Session, package: str) -> None:
+    """Test one package's wheel beside its declared dependencies, as locked."""
+    install_wheel(session, package, f"--constraint={PINS}")
+    with session.chdir(f"packages/{package}"):
+        session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["wheels"])
+@nox.parametrize("package", PACKAGES)
+def lowest(session: nox.Session, package: str) -> None:
+    """Test one package's wheel beside the oldest dependencies it admits."""
+    install_wheel(session, package, "--resolution=lowest-direct")
+    with session.chdir(f"packages/{package}"):
+        session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def typing(session: nox.Session) -> None:
+    """Check every member, its tests and this file, strictly."""
+    sync(session, "typing", "nox")
+    session.run("mypy", f"--python-version={session.python}")
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Format, lint, and check which package imports which."""
+    sync(session, "lint")
+    session.run("ruff", "format", "--check")
+    session.run("ruff", "check")
+    session.run("lint-imports")
+    for package in PACKAGES:
+        with session.chdir(f"packages/{package}"):
+            session.run("deptry", "src")
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Run every example in the READMEs and docs; build the site."""
+    sync(session, "docs", "test")
+    sources = [*Path().glob("packages/*/README.md"), *Path().glob("packages/*/src")]
+    session.run(
+        "pytest",
+        "--doctest-modules",
+        "--doctest-glob=*.md",
+        "--import-mode=importlib",
+        *map(str, sources),
+    )
+    session.run("sphinx-build", "-W", "-n", "-b", "html", "docs", "docs/_build")
+
+
+@nox.session(python=OLDEST)
+def labs(session: nox.Session) -> None:
+    """Run the experiments in their quick form."""
+    sync(session, "test")
+    with session.chdir("labs"):
+        session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST, default=False)
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel of what would be published, and check them."""
+    session.install("twine>=6")
+    out = Path("dist")
+    for package in session.posargs or PACKAGES:
+        uv(session, "build", f"--package={package}", f"--out-dir={out}")
+    built = [*out.glob("*.whl"), *out.glob("*.tar.gz")]
+    session.run("twine", "check", "--strict", *map(str, built))
