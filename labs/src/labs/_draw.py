@@ -1,0 +1,115 @@
+"""Drawing a chart; matplotlib is imported here, and only when one is drawn."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labs._result import Chart, Series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
+
+# Okabe and Ito's palette: told apart by readers who do not see red and green.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MODEL_COLOUR = "#888888"
+STYLE: dict[RcKeyType, object] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#dddddd",
+    "font.size": 10,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "aip-labs",
+}
+
+
+def save_png(chart: Chart, path: Path) -> None:
+    """Draw a chart into a PNG file."""
+    _draw(chart, path, kind="png")
+
+
+def svg(chart: Chart) -> str:
+    """Draw a chart as an SVG element to stand inside a page."""
+    into = io.StringIO()
+    _draw(chart, into, kind="svg")
+    text = into.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _draw(chart: Chart, into: Path | io.StringIO, *, kind: str) -> None:
+    import matplotlib as mpl  # noqa: PLC0415  # half a second: paid when drawing
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure as Canvas  # noqa: PLC0415
+
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(7, 4), layout="constrained")
+        FigureCanvasAgg(canvas)
+        _fill(canvas.subplots(), chart)
+        metadata = {"Date": None} if kind == "svg" else {}
+        canvas.savefig(into, format=kind, dpi=150, metadata=metadata)
+
+
+def _fill(axes: Axes, chart: Chart) -> None:
+    for place, series in enumerate(chart.series):
+        colour = MODEL_COLOUR if series.model else COLOURS[place % len(COLOURS)]
+        if chart.kind == "bar":
+            _bars(axes, series, place=place, of=len(chart.series), colour=colour)
+        else:
+            _points(axes, series, joined=chart.kind == "line", colour=colour)
+    axes.set(title=chart.title, xlabel=chart.x, ylabel=chart.y)
+    if chart.log_x:
+        axes.set_xscale("log")
+    if chart.log_y:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    if len(chart.series) > 1:
+        axes.legend(frameon=False)
+
+
+def _bars(axes: Axes, series: Series, *, place: int, of: int, colour: str) -> None:
+    width = 0.8 / of
+    at = [i + (place - (of - 1) / 2) * width for i in range(len(series.xs))]
+    hatch = "///" if series.model else None
+    fill = "white" if series.model else colour
+    drawn = axes.bar(
+        at,
+        series.ys,
+        width=width * 0.95,
+        label=series.label,
+        color=fill,
+        edgecolor=colour,
+        hatch=hatch,
+        yerr=_ends(series),
+        capsize=3,
+    )
+    axes.bar_label(drawn, fmt="{:.4g}", padding=2, fontsize=8)
+    axes.set_xticks(range(len(series.xs)), [str(x) for x in series.xs])
+
+
+def _points(axes: Axes, series: Series, *, joined: bool, colour: str) -> None:
+    line = ("--" if series.model else "-") if joined else "none"
+    axes.errorbar(
+        [float(x) for x in series.xs],
+        series.ys,
+        yerr=_ends(series),
+        label=series.label,
+        color=colour,
+        linestyle=line,
+        marker="" if series.model else "o",
+        markersize=4,
+        capsize=3,
+    )
+
+
+def _ends(series: Series) -> tuple[list[float], list[float]] | None:
+    """Give how far each point's spread reaches down and up."""
+    if not series.lows:
+        return None
+    down = [y - low for y, low in zip(series.ys, series.lows, strict=True)]
+    up = [high - y for y, high in zip(series.ys, series.highs, strict=True)]
+    return down, up

@@ -1,0 +1,103 @@
+"""Finding the experiments: each module of ``labs.experiments`` registers one."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import time
+from collections.abc import Callable, Sequence
+
+from labs import experiments
+from labs._result import Experiment, Finding, Result
+
+_registered: dict[str, Experiment] = {}
+
+
+class UnknownExperiment(LookupError):
+    """Report ids that no experiment has.
+
+    Args:
+        ids: the ids asked for.
+        known: the ids there are.
+    """
+
+    def __init__(self, ids: Sequence[str], *, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no experiment {', '.join(ids)}: choose from all, {', '.join(known)}"
+        )
+        self.ids = tuple(ids)
+        self.known = tuple(known)
+
+
+def experiment(
+    id_: str,
+    *,
+    title: str,
+    question: str,
+    hypothesis: str,
+    claim: str,
+    explanation: str,
+    production: str,
+) -> Callable[[Callable[[bool], Finding]], Experiment]:
+    """Register the decorated function as an experiment; its argument is *quick*.
+
+    The arguments are those of `Experiment`.
+
+    Raises:
+        ValueError: another module registered the same id.
+    """
+
+    def register(run: Callable[[bool], Finding]) -> Experiment:
+        before = _registered.get(id_)
+        if before is not None and before.run.__module__ != run.__module__:
+            taken = before.run.__module__
+            raise ValueError(f"experiment {id_!r} is already registered by {taken}")
+        _registered[id_] = made = Experiment(
+            id=id_,
+            title=title,
+            question=question,
+            hypothesis=hypothesis,
+            claim=claim,
+            explanation=" ".join(explanation.split()),
+            production=" ".join(production.split()),
+            run=run,
+        )
+        return made
+
+    return register
+
+
+def catalogue() -> tuple[Experiment, ...]:
+    """Give every experiment, numbered ones first, in order."""
+    for module in pkgutil.iter_modules(experiments.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{experiments.__name__}.{module.name}")
+    return tuple(sorted(_registered.values(), key=lambda made: _order(made.id)))
+
+
+def choose(ids: Sequence[str]) -> tuple[Experiment, ...]:
+    """Give the experiments with these ids, in the order asked; "all" gives all.
+
+    Raises:
+        UnknownExperiment: there is none of that id.
+    """
+    known = {made.id: made for made in catalogue()}
+    missing = [id_ for id_ in ids if id_ not in known and id_ != "all"]
+    if missing:
+        raise UnknownExperiment(missing, known=tuple(known))
+    wanted = [each for id_ in ids for each in (known if id_ == "all" else [id_])]
+    return tuple(known[id_] for id_ in dict.fromkeys(wanted))
+
+
+def perform(made: Experiment, *, quick: bool) -> Result:
+    """Run one experiment and note how long it took."""
+    start = time.perf_counter()
+    finding = made.run(quick)
+    seconds = time.perf_counter() - start
+    return Result(experiment=made, finding=finding, seconds=seconds, quick=quick)
+
+
+def _order(id_: str) -> tuple[bool, list[int], str]:
+    parts = id_.split(".")
+    numbered = all(part.isdigit() for part in parts)
+    return (not numbered, [int(part) for part in parts] if numbered else [], id_)

@@ -1,0 +1,129 @@
+"""All results as one self-contained page, for a screen, a phone or paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from labs._draw import svg
+from labs._result import Finding, Result, Table, number
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+  max-width: 52rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 3rem;
+  border-top: 1px solid #ccc; padding-top: 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: 1rem 0; }
+caption { text-align: left; font-weight: 600; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
+  border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
+dt { color: #555; font-size: .85rem; } dd { margin: 0 0 .7rem; }
+pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; font-size: .85rem; }
+svg { max-width: 100%; height: auto; }
+.good { color: #006b3c; font-weight: 600; } .bad { color: #b00020; font-weight: 600; }
+.aside { color: #555; font-size: .85rem; }
+@media print { h2 { break-before: page; } a { color: inherit; text-decoration: none; } }
+"""
+
+
+def page(results: Sequence[Result], *, where: Mapping[str, str]) -> str:
+    """Write the page: verdicts first, then each experiment with its plot.
+
+    Args:
+        results: what was measured, in the order to show it.
+        where: what the figures were measured on, by name.
+    """
+    quick = any(each.quick for each in results)
+    form = "<p class=bad>Quick form: small sizes, for tests.</p>" if quick else ""
+    return (
+        "<!doctype html>\n<html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"<title>ai-platform labs</title><style>{STYLE}</style>"
+        "<h1>ai-platform: what was claimed, what was measured</h1>"
+        f"{form}{_verdicts(results)}{_facts(where)}"
+        f"{''.join(map(_section, results))}</html>\n"
+    )
+
+
+def _verdicts(results: Sequence[Result]) -> str:
+    rows = [
+        f"<tr><td><a href='#{_anchor(each)}'>{_e(each.experiment.id)}</a>"
+        f"<td>{_e(each.experiment.title)}<td>{_e(each.experiment.claim)}"
+        f"<td>{_e(each.finding.measured)}<td>{_verdict(each.finding)}</tr>"
+        for each in results
+    ]
+    head = "<tr><th>lab<th>title<th>claimed<th>measured<th>verdict</tr>"
+    return f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+
+
+def _facts(where: Mapping[str, str]) -> str:
+    told = " · ".join(f"{_e(name)}: {_e(value)}" for name, value in where.items())
+    return f"<p class=aside>{told}</p>"
+
+
+def _section(result: Result) -> str:
+    made, found = result.experiment, result.finding
+    facts = [("Question", made.question), ("Hypothesis", made.hypothesis)]
+    facts += [("Claim", made.claim), ("Measured", found.measured)]
+    after = [("Why", made.explanation), ("In production", made.production)]
+    after += [("Note", note) for note in found.notes]
+    return (
+        f"<section><h2 id='{_anchor(result)}'>{_e(made.id)} · {_e(made.title)}</h2>"
+        f"<p>{_verdict(found)}</p><dl>{_pairs(facts)}</dl>{_ways(found)}"
+        f"{''.join(f'<figure>{svg(chart)}</figure>' for chart in found.charts)}"
+        f"{_figures(found)}{''.join(map(_table, found.tables))}"
+        f"<dl>{_pairs(after)}</dl>"
+        f"<p class=aside>Took {result.seconds:.1f} s.</p></section>"
+    )
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"<dt>{_e(name)}<dd>{_e(text)}" for name, text in pairs)
+
+
+def _ways(found: Finding) -> str:
+    ways = (("Broken", found.broken), ("Right", found.right))
+    return "".join(
+        f"<p><b>{label}:</b> {_e(way.name)}</p><pre>{_e(way.code)}</pre>"
+        for label, way in ways
+        if way is not None
+    )
+
+
+def _figures(found: Finding) -> str:
+    if not found.figures:
+        return ""
+    rows = [
+        f"<tr><td>{_e(each.name)}<td>{_e(each.text())}"
+        f"<td>{'' if each.claimed is None else number(each.claimed)}</tr>"
+        for each in found.figures
+    ]
+    head = "<tr><th>figure<th>measured<th>claimed</tr>"
+    return f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+
+
+def _table(table: Table) -> str:
+    met = {True: "<span class=good>yes</span>", False: "<span class=bad>no</span>"}
+    rows = [
+        f"<tr><td>{_e(row.work)}<td>{_e(row.reference)}<td>{_e(row.bar)}"
+        f"<td>{_e(row.measured)}<td>{'' if row.met is None else met[row.met]}</tr>"
+        for row in table.rows
+    ]
+    head = "<tr><th>work<th>reference<th>bar<th>measured<th>met</tr>"
+    caption = f"<caption>{_e(table.title)}</caption>"
+    return f"<div class=wide><table>{caption}{head}{''.join(rows)}</table></div>"
+
+
+def _verdict(found: Finding) -> str:
+    kind = "bad" if found.verdict == "not reproduced" else "good"
+    return f"<span class={kind}>{found.verdict}</span>"
+
+
+def _anchor(result: Result) -> str:
+    return f"lab-{result.experiment.id.replace('.', '-')}"
+
+
+def _e(text: str) -> str:
+    return escape(text)
