@@ -90,25 +90,21 @@ def lint(session: nox.Session) -> None:
     sync(session, "lint")
     session.run("ruff", "format", "--check")
     session.run("ruff", "check")
+    session.run("codespell")
     session.run("lint-imports")
-    for package in PACKAGES:
-        with session.chdir(f"packages/{package}"):
+    for member in [*(f"packages/{package}" for package in PACKAGES), "labs"]:
+        with session.chdir(member):
             session.run("deptry", "src")
 
 
 @nox.session(python=OLDEST)
 def docs(session: nox.Session) -> None:
-    """Run every example in the READMEs and docs; build the site."""
+    """Run every example of the docstrings, READMEs and docs; build the site."""
     sync(session, "docs", "test")
-    sources = [*Path().glob("packages/*/README.md"), *Path().glob("packages/*/src")]
-    session.run(
-        "pytest",
-        "--doctest-modules",
-        "--doctest-glob=*.md",
-        "--import-mode=importlib",
-        *map(str, sources),
-    )
-    session.run("sphinx-build", "-W", "-n", "-b", "html", "docs", "docs/_build")
+    everything = "README.md", "docs", "labs/README.md", "packages", "labs/src"
+    session.run("pytest", "-c", "docs/pytest.ini", "--rootdir=.", *everything)
+    options = "-W", "-n", "--keep-going", "-q"
+    session.run("sphinx-build", *options, "docs", "docs/_build")
 
 
 @nox.session(python=OLDEST)
