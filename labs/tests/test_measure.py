@@ -122,7 +122,7 @@ def test_a_series_of_unequal_parts_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (12.345, "12.3"), (2e-9, "2e-09"), (1e6, "1,000,000")],
+    [(0.0, "0"), (12.345, "12.3"), (2e-9, "0.000000002"), (1e6, "1,000,000")],
 )
 def test_numbers_are_written_for_readers(value: float, text: str) -> None:
     assert number(value) == text

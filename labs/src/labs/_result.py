@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 Kind = Literal["bar", "line", "scatter"]
@@ -208,10 +209,7 @@ def number(value: float) -> str:
     """
     if value == int(value) or abs(value) >= 1000:  # noqa: PLR2004  # no fraction worth reading
         return f"{value:,.0f}"
-    text = f"{value:.3g}"
-    if "e" in text:
-        text = f"{value:.10f}".rstrip("0") if abs(value) > 1e-7 else text  # noqa: PLR2004  # as above
-    return text
+    return format(Decimal(f"{value:.3g}"), "f")
 
 
 def verdict_of(rows: Sequence[Row]) -> Verdict:
