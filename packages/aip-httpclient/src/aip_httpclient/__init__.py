@@ -2,4 +2,53 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ._client import AsyncHttpClient
+from ._errors import (
+    Attempt,
+    AttemptTimeout,
+    BodyNotJson,
+    BodyTooLarge,
+    CallError,
+    ClientClosed,
+    ConnectError,
+    DeadlineExceeded,
+    Facts,
+    HttpClientError,
+    InvalidRequest,
+    QueueTimeout,
+    StatusError,
+    StatusFailed,
+    StatusRefused,
+    TransportError,
+)
+from ._request import Done, Failed, Request
+from ._response import Response
+from ._settings import Rate, Retry
+from ._stats import Stats
+
+__all__ = [
+    "AsyncHttpClient",
+    "Attempt",
+    "AttemptTimeout",
+    "BodyNotJson",
+    "BodyTooLarge",
+    "CallError",
+    "ClientClosed",
+    "ConnectError",
+    "DeadlineExceeded",
+    "Done",
+    "Facts",
+    "Failed",
+    "HttpClientError",
+    "InvalidRequest",
+    "QueueTimeout",
+    "Rate",
+    "Request",
+    "Response",
+    "Retry",
+    "Stats",
+    "StatusError",
+    "StatusFailed",
+    "StatusRefused",
+    "TransportError",
+]

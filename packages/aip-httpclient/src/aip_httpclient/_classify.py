@@ -1,0 +1,37 @@
+"""Which failures may be repeated, and which of them cost an attempt."""
+
+from __future__ import annotations
+
+from ._wire import AttemptFailed
+
+RETRIED_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+"""Statuses worth repeating; any other from 300 on is final."""
+
+NOT_EXECUTED = frozenset({429, 503, 529})
+"""Statuses of requests that were turned away at the door: they cost no attempt."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+"""Methods that are idempotent by definition (RFC 9110 9.2.2)."""
+
+# Answered before the work: a repeat cannot do it twice.
+_BEFORE_WORK = NOT_EXECUTED | {408, 425}
+
+
+def passing(failure: AttemptFailed) -> bool:
+    """Tell whether the same request may succeed later; the server's word decides."""
+    said = failure.headers.get("x-should-retry", "").strip().lower()
+    if said in {"true", "false"}:
+        return said == "true"
+    if failure.cause == "status":
+        return failure.status in RETRIED_STATUSES
+    return failure.cause != "too large"
+
+
+def turned_away(failure: AttemptFailed) -> bool:
+    """Tell whether the server refused to take the request in for now."""
+    return failure.status in NOT_EXECUTED and passing(failure)
+
+
+def untouched(failure: AttemptFailed) -> bool:
+    """Tell whether the server has certainly not done the work."""
+    return failure.cause == "connect" or failure.status in _BEFORE_WORK

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from aip_httpclient.testing import Faults, FaultServer, Latency, run_in_fake_time
+
+
+async def fates(seed: int) -> list[int]:
+    faults = Faults(seed=seed, error_rate=0.3, throttle_rate=0.3)
+    async with FaultServer(faults) as server, aiohttp.ClientSession() as session:
+        found = []
+        for _ in range(40):
+            async with session.post(server.url) as response:
+                found.append(response.status)
+        return found
+
+
+async def test_a_seed_repeats_its_faults() -> None:
+    assert await fates(1) == await fates(1)
+    assert await fates(1) != await fates(2)
+    assert set(await fates(1)) == {200, 429, 500}
+
+
+async def test_a_handler_stands_behind_the_faults() -> None:
+    async def teapot(request: web.Request) -> web.Response:
+        return web.Response(status=418, text=request.path)
+
+    async with (
+        FaultServer(handler=teapot) as server,
+        aiohttp.ClientSession() as session,
+        session.get(f"{server.url}/v1/embeddings") as response,
+    ):
+        assert (response.status, await response.text()) == (418, "/v1/embeddings")
+        assert server.outcomes == {"418": 1}
+
+
+async def test_capacity_sheds_what_the_queue_cannot_hold() -> None:
+    faults = Faults(capacity=2, queue=3, latency=Latency(median_s=0.03))
+    async with FaultServer(faults) as server, aiohttp.ClientSession() as session:
+
+        async def get() -> int:
+            async with session.get(server.url) as response:
+                return response.status
+
+        found = await asyncio.gather(*[get() for _ in range(10)])
+    assert sorted(found) == [200] * 5 + [503] * 5
+    assert server.peak == 2
+
+
+async def test_a_window_tells_the_whole_seconds_to_its_end() -> None:
+    faults = Faults(requests_per_window=3, window_s=30)
+    async with FaultServer(faults) as server, aiohttp.ClientSession() as session:
+        found = []
+        for _ in range(5):
+            async with session.get(server.url) as response:
+                found.append((response.status, response.headers.get("Retry-After")))
+    assert found == [(200, None)] * 3 + [(429, "30")] * 2
+
+
+async def test_work_is_counted_by_key() -> None:
+    async with FaultServer() as server, aiohttp.ClientSession() as session:
+        for key in ("a", "b", "a"):
+            async with session.post(server.url, headers={"Idempotency-Key": key}):
+                pass
+    assert server.worked == {"a": 2, "b": 1}
+
+
+def test_shares_outside_0_to_1_are_refused() -> None:
+    with pytest.raises(ValueError, match="hang_rate"):
+        Faults(hang_rate=1.5)
+
+
+def test_fake_time_jumps_over_every_wait() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1000):
+                await asyncio.sleep(5000)
+        await asyncio.gather(*[asyncio.sleep(s) for s in (1, 2, 3)])
+        return loop.time()
+
+    started = time.monotonic()
+    assert run_in_fake_time(main()) == pytest.approx(1003)
+    assert time.monotonic() - started < 1
