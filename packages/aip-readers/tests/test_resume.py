@@ -14,13 +14,11 @@ from hypothesis import given, settings, strategies as st
 from aip_readers import Chunk, Record, open_records, read_chunks, reread, split
 from aip_readers._clean import clean
 
-WORDS = st.sampled_from(
-    [
-        "memory", "a", "the", "über", "naïve", "日本語。", "e\u0301",
-        "👩\u200d👩\u200d👧",
-        "🇫🇷🇩🇪", "x" * 30, "क्षि", "각", "\u0958", ".", "end.", "Really?", "\ufeff", "\x01",
-    ]
-)  # fmt: skip
+WORDS = st.one_of(
+    st.sampled_from(["memory", "a", "the", "end.", "Really?", ".", "x" * 30, "\1"]),
+    st.sampled_from(["über", "日本語。", "e\u0301", "🇫🇷🇩🇪", "क्षि", "각", "\u0958"]),
+    st.sampled_from(["👩\u200d👩\u200d👧", "\ufeff"]),
+)
 GAPS = st.sampled_from(
     [" ", " ", " ", "\n", "\n\n", "\r\n", "\t", "", "  \n \n", " " * 40]
 )
@@ -49,7 +47,7 @@ def chunks_of(path: Path, sizes: Sizes, start: Chunk | None = None) -> list[Chun
 @settings(max_examples=60, deadline=None)
 @given(text=TEXTS, sizes=SIZES, packed=st.booleans())
 def test_resumes_identically_from_every_chunk(
-    folder: Path, text: str, sizes: Sizes, packed: bool
+    *, folder: Path, text: str, sizes: Sizes, packed: bool
 ) -> None:
     path = folder / "text.txt"
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
