@@ -15,14 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+import numpy as np
+from safetensors import safe_open
+from tokenizers import Tokenizer
+
 from aip_pipeline._errors import ConfigError, EmbedderRefused
 from aip_pipeline.embedders._protocol import BatchProfile, Usage
 from aip_pipeline.embedders._spec import Spec
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
 
 MODEL: Final = "l2_supercat"
 WEIGHTS: Final = Path("weights", "l2_supercat_256.safetensors")
@@ -139,10 +141,6 @@ class _Model:
     """Hold the tokenizer and the table of token vectors; safe to share by threads."""
 
     def __init__(self, dimensions: int) -> None:
-        import numpy as np  # noqa: PLC0415  # heavy, and only the opened embedder needs it
-        from safetensors import safe_open  # noqa: PLC0415  # as above
-        from tokenizers import Tokenizer  # noqa: PLC0415  # as above
-
         folder = _folder()
         weights, tokenizer = folder / WEIGHTS, folder / TOKENIZER
         for path in (weights, tokenizer):
@@ -159,8 +157,6 @@ class _Model:
 
     def embed(self, texts: list[str]) -> tuple[NDArray[np.float32], int]:
         """Return unit vectors and the count of tokens."""
-        import numpy as np  # noqa: PLC0415  # loaded with the model
-
         out = np.zeros((len(texts), self._table.shape[1]), np.float32)
         tokens = 0
         for out_row, ids in zip(out, self._tokenize(texts), strict=True):

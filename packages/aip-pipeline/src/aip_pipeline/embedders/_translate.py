@@ -1,0 +1,81 @@
+"""What a failed HTTP call means to the one who runs the job."""
+
+from __future__ import annotations
+
+import os
+
+from aip_httpclient import (
+    BodyTooLarge,
+    CallError,
+    ConnectError,
+    StatusRefused,
+)
+from aip_pipeline._errors import (
+    EmbedderDenied,
+    EmbedderError,
+    EmbedderRefused,
+    EmbedderUnavailable,
+)
+
+# The texts may be at fault: too many, too long, or one of them poison.
+ABOUT_TEXTS = frozenset({400, 413, 422})
+_SERVER_FAULT = 500
+_ADVICE = {
+    401: "check the key in AIP_API_KEY or OPENAI_API_KEY",
+    402: "check the account's billing",
+    403: "check the key in AIP_API_KEY or OPENAI_API_KEY, and what it may do",
+    404: "check the model's name and the base URL (it usually ends in /v1)",
+    405: "check the base URL (it usually ends in /v1)",
+    429: "check the account's quota",
+}
+
+
+def translated(error: CallError) -> EmbedderError:
+    """Return the embedder's error for *error*, in one sentence with what to do."""
+    if isinstance(error, BodyTooLarge):
+        reason = "the answer is larger than an answer may be"
+        return EmbedderRefused(f"{error.url}: {reason}", status=413, reason=reason)
+    status = error.status
+    if isinstance(error, StatusRefused) and status is not None:
+        if status in ABOUT_TEXTS:
+            return refused(error)
+        if status < _SERVER_FAULT:
+            return denied(error)
+    tried = f"({_attempts(error)}, {error.elapsed_s:.1f} s)"
+    said = f": {error.reason}" if error.reason else ""
+    if isinstance(error, ConnectError):
+        return EmbedderUnavailable(
+            f"cannot reach {error.url}: {_why(error)} {tried}: is the server running, "
+            "and the base URL right?"
+        )
+    return EmbedderUnavailable(
+        f"no embeddings from {error.url}: {error.what}{said} {tried}: run again when "
+        "the server is well"
+    )
+
+
+def refused(error: CallError) -> EmbedderRefused:
+    """Blame the texts."""
+    status, said = error.status or 0, error.reason or error.what
+    message = f"{error.url} refused the texts: {status} {said}"
+    return EmbedderRefused(message, status=status, reason=said)
+
+
+def denied(error: CallError) -> EmbedderDenied:
+    """Blame the key, the model or the address."""
+    status, said = error.status or 0, error.reason or error.what
+    advice = _ADVICE.get(status, "check the model's name, dimensions and base URL")
+    message = f"{error.url} denied the request: {status} {said}: {advice}"
+    return EmbedderDenied(message, status=status)
+
+
+def _why(error: ConnectError) -> str:
+    """Say "connection refused", where asyncio says "Connect call failed"."""
+    number = getattr(error.__cause__, "errno", None)
+    if isinstance(number, int) and number > 0:  # name resolution has negative ones
+        return os.strerror(number).lower()
+    return error.what
+
+
+def _attempts(error: CallError) -> str:
+    return f"{error.attempts} attempt{'' if error.attempts == 1 else 's'}"

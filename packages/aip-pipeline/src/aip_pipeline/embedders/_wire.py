@@ -1,0 +1,141 @@
+"""The bodies of the OpenAI-compatible ``POST /embeddings``.
+
+Shapes: the API reference's "Create embeddings". Vectors are asked for as base64
+of little-endian float32, a quarter of the bytes of JSON numbers and hundredfold
+faster to read; lists of numbers are read too, for servers that know only those.
+"""
+
+from __future__ import annotations
+
+import json
+from binascii import a2b_base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class BadAnswer(Exception):  # never leaves the package
+    """Report a 200 whose body is not what was asked for: the server's fault."""
+
+
+class NotFinite(BadAnswer):
+    """Report NaN or infinity in a vector: some text is too much for the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request's body, as far as it does not change between batches."""
+
+    model: str
+    dimensions: int | None
+    prefix: str
+    base64: bool
+
+    def encode(self, texts: Sequence[str]) -> bytes:
+        """Write the body.
+
+        Raises:
+            UnicodeEncodeError: a text holds a lone surrogate.
+        """
+        body: dict[str, Any] = {
+            "model": self.model,
+            "input": [self.prefix + text for text in texts] if self.prefix else texts,
+        }
+        if self.base64:
+            body["encoding_format"] = "base64"
+        if self.dimensions is not None:
+            body["dimensions"] = self.dimensions
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(
+    body: bytes, *, count: int, dimensions: int | None
+) -> tuple[NDArray[np.float32], int]:
+    """Read an answer into (count, dimensions) float32, and the tokens it reports.
+
+    Args:
+        body: the answer's body.
+        count: texts that were sent.
+        dimensions: the length every vector must have; None takes the first's.
+
+    Raises:
+        BadAnswer: not JSON, or the wrong count, index or length.
+        NotFinite: NaN or infinity in a vector.
+    """
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(f"body is not JSON: {_shortened(body)}") from error
+    items = _in_order(answer, count=count)
+    vectors: NDArray[np.float32] | None = None
+    for row, item in enumerate(items):
+        vector = _vector(item.get("embedding"), row=row)
+        wanted = dimensions or len(vector)
+        if vectors is None:
+            vectors = np.empty((count, wanted), np.float32)
+        if len(vector) != vectors.shape[1] or not len(vector):
+            raise BadAnswer(
+                f"vector {row} has {len(vector)} dimensions instead of "
+                f"{vectors.shape[1]}"
+            )
+        vectors[row] = vector
+    if vectors is None:
+        raise BadAnswer("no vector in the answer")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        bad = count - int(finite.sum())
+        raise NotFinite(f"NaN or infinity in {bad} of {count} vectors")
+    return vectors, _tokens(answer)
+
+
+def _in_order(answer: Any, *, count: int) -> list[dict[str, Any]]:
+    """Return the items of *answer* by their index; each must be there once."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise BadAnswer("no list 'data' of vectors in the answer")
+    if len(data) != count:
+        raise BadAnswer(f"{len(data)} vectors for {count} texts")
+    ordered: list[dict[str, Any] | None] = [None] * count
+    for item in data:
+        at = item.get("index")
+        if type(at) is not int or not 0 <= at < count or ordered[at] is not None:
+            raise BadAnswer(f"the indices are not 0 to {count - 1}, each once")
+        ordered[at] = item
+    return [item for item in ordered if item is not None]
+
+
+def _vector(embedding: Any, *, row: int) -> NDArray[np.float32]:
+    """Read one vector: base64 of float32, or a list of numbers (null is NaN)."""
+    try:
+        if isinstance(embedding, str):
+            return np.frombuffer(a2b_base64(embedding, strict_mode=True), "<f4")
+        if isinstance(embedding, list):
+            with np.errstate(over="ignore"):  # to infinity, which is then refused
+                numbers = np.array(embedding, np.float32)
+            if numbers.ndim == 1:
+                return numbers
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadAnswer(f"vector {row} cannot be read: {error}") from error
+    raise BadAnswer(f"vector {row} is neither base64 nor a list of numbers")
+
+
+def _tokens(answer: dict[str, Any]) -> int:
+    """Return the tokens the server counted, 0 where it does not say."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return 0
+    for name in ("prompt_tokens", "total_tokens"):
+        value = usage.get(name)
+        if type(value) is int and value > 0:
+            return value
+    return 0
+
+
+def _shortened(body: bytes) -> str:
+    shown = " ".join(body[:80].decode("utf-8", "replace").split())
+    return repr(shown) + ("..." if len(body) > 80 else "")  # noqa: PLR2004  # as above

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode
+
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+def body(*embeddings: object, usage: object = None) -> bytes:
+    data = [{"index": at, "embedding": e} for at, e in enumerate(embeddings)]
+    return json.dumps({"data": data, "usage": usage}).encode()
+
+
+@given(
+    rows=st.integers(1, 4).flatmap(
+        lambda size: st.lists(
+            st.lists(FLOATS, min_size=size, max_size=size), min_size=1, max_size=4
+        )
+    )
+)
+def test_base64_and_numbers_read_alike(rows: list[list[float]]) -> None:
+    wanted = np.array(rows, np.float32)
+    coded = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in wanted]
+    for embeddings in (coded, rows):
+        vectors, tokens = decode(body(*embeddings), count=len(rows), dimensions=None)
+        assert vectors.dtype == np.float32
+        assert np.array_equal(vectors, wanted)
+        assert tokens == 0
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        decode(data, count=1, dimensions=None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["data", "index", "embedding"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON, JSON)
+def test_any_json_is_read_or_refused(answer: object, embedding: object) -> None:
+    for made in (json.dumps(answer).encode(), body(embedding)):
+        try:
+            vectors, _ = decode(made, count=1, dimensions=None)
+        except BadAnswer:
+            continue
+        assert np.isfinite(vectors).all()
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e400", "1e39", "null"]
+)
+def test_number_that_is_none_is_refused(number: str) -> None:
+    made = f'{{"data": [{{"index": 0, "embedding": [1.0, {number}]}}]}}'
+    with pytest.raises(NotFinite, match="1 of 1 vectors"):
+        decode(made.encode(), count=1, dimensions=None)
+
+
+@pytest.mark.parametrize(
+    "embedding", ["", [], "A", "AAAA", "AA==BB==", [[1.0]], ["x"], {}, 1.0, "é" * 8]
+)
+def test_embedding_that_is_no_vector_is_refused(embedding: object) -> None:
+    with pytest.raises(BadAnswer):
+        decode(body(embedding), count=1, dimensions=None)
+
+
+@pytest.mark.parametrize("index", [None, -1, 1, "0", 0.0, True])
+def test_index_that_names_no_text_is_refused(index: object) -> None:
+    made = json.dumps({"data": [{"index": index, "embedding": [1.0]}]})
+    with pytest.raises(BadAnswer, match="indices"):
+        decode(made.encode(), count=1, dimensions=None)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 7, "total_tokens": 9}, 7),
+        ({"total_tokens": 9}, 9),
+        ({"prompt_tokens": "7"}, 0),
+        ({"prompt_tokens": -7}, 0),
+        ([], 0),
+    ],
+)
+def test_tokens_are_read_where_the_server_says(usage: object, tokens: int) -> None:
+    assert decode(body([1.0], usage=usage), count=1, dimensions=1)[1] == tokens
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
+def test_texts_arrive_as_they_were(texts: list[str]) -> None:
+    question = Question(model="m", dimensions=None, prefix="p: ", base64=False)
+    sent = json.loads(question.encode(texts))
+    assert sent == {"model": "m", "input": ["p: " + text for text in texts]}
