@@ -22,7 +22,6 @@ from ._secrets import Redactor, is_credential, shown
 from ._settings import Rate, Retry
 from ._slots import Slots
 from ._stats import Stats, Tally
-from ._typing import override
 from ._wire import Parcel, Wire
 
 Concurrency: TypeAlias = int | Literal["adaptive"]
@@ -129,7 +128,6 @@ class AsyncHttpClient:
         if self._session is not None:
             await self._session.close()
 
-    @override
     def __repr__(self) -> str:
         """Show the address and the load, never a header."""
         base = self._addresses.base

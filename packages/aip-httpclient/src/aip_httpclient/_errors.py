@@ -23,8 +23,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ._typing import override
-
 
 class HttpClientError(Exception):
     """Base of all errors of this package."""
@@ -107,7 +105,6 @@ class CallError(HttpClientError):
         self.headers: Mapping[str, str] = facts.headers or {}
         self.history = facts.history
 
-    @override
     def __str__(self) -> str:
         """Say it in one sentence."""
         tried = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}"
@@ -115,7 +112,6 @@ class CallError(HttpClientError):
         where = f"{self.method} {self.url}"
         return f"{where}: {self.what}{said} ({tried}, {self.elapsed_s:.1f} s)"
 
-    @override
     def __reduce__(self) -> tuple[object, ...]:
         """Rebuild from both arguments: pickle would drop the keyword."""
         return _rebuild, (type(self), self.what, self.facts)

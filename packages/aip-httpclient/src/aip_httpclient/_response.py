@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._errors import Attempt, BodyNotJson
-from ._typing import override
 
 
 class Response:
@@ -58,7 +57,6 @@ class Response:
         """The body as UTF-8, bad bytes shown as U+FFFD."""
         return self.body.decode("utf-8", "replace")
 
-    @override
     def __repr__(self) -> str:
         """Show the shape, never the content."""
         size = len(self.body)

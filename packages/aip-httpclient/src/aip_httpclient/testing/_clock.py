@@ -7,7 +7,6 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from aip_httpclient._typing import override
 
 T = TypeVar("T")
 
@@ -23,7 +22,6 @@ class FakeClock(selectors.DefaultSelector):
         super().__init__()
         self.now_s = 0.0
 
-    @override
     def select(
         self, timeout: float | None = None
     ) -> list[tuple[selectors.SelectorKey, int]]:
@@ -40,7 +38,6 @@ class _FakeTimeLoop(asyncio.SelectorEventLoop):
         self._fake_clock = FakeClock()
         super().__init__(self._fake_clock)
 
-    @override
     def time(self) -> float:
         return self._fake_clock.now_s
 
