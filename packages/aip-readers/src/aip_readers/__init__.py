@@ -2,4 +2,60 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ._blocks import FileChunkIterator, reread
+from ._clean import Cleaner, clean_chunks
+from ._discover import discover
+from ._errors import (
+    CorruptError,
+    EncodingError,
+    FieldError,
+    LimitError,
+    NoMatchError,
+    OnError,
+    OpenError,
+    OversizeError,
+    ParseError,
+    ReadError,
+    RecordEncodingError,
+    RecordError,
+    SourceError,
+    TruncatedError,
+)
+from ._jsonl import read_jsonl
+from ._limits import Limits
+from ._lines import read_lines
+from ._open import open_records
+from ._records import Chunk, Record
+from ._split import Splitter, split
+from ._text import read_chunks
+
+__all__ = [
+    "Chunk",
+    "Cleaner",
+    "CorruptError",
+    "EncodingError",
+    "FieldError",
+    "FileChunkIterator",
+    "LimitError",
+    "Limits",
+    "NoMatchError",
+    "OnError",
+    "OpenError",
+    "OversizeError",
+    "ParseError",
+    "ReadError",
+    "Record",
+    "RecordEncodingError",
+    "RecordError",
+    "SourceError",
+    "Splitter",
+    "TruncatedError",
+    "clean_chunks",
+    "discover",
+    "open_records",
+    "read_chunks",
+    "read_jsonl",
+    "read_lines",
+    "reread",
+    "split",
+]

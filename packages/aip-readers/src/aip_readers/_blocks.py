@@ -1,0 +1,65 @@
+"""Blocks of bytes, and the exact bytes of a span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ._errors import TruncatedError
+from ._limits import Limits
+from ._reader import Reader
+from ._source import BLOCK, ByteSource, Path
+
+
+class FileChunkIterator(Reader[bytes]):
+    """Yield the (decompressed) bytes of a file in blocks of at most *chunk_size*.
+
+    Holds one block. Raises a ``SourceError`` after the last good byte.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile() as file:
+    ...     _ = file.write(b"0123456789"), file.flush()
+    ...     list(FileChunkIterator(file.name, chunk_size=4))
+    [b'0123', b'4567', b'89']
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        chunk_size: int = BLOCK,
+        *,
+        limits: Limits | None = None,
+        start: int = 0,
+    ) -> None:
+        super().__init__(path, self._blocks, limits=limits, start=start)
+        self._chunk_size = positive("chunk_size", chunk_size)
+
+    def _blocks(self, source: ByteSource) -> Iterator[bytes]:
+        return iter(lambda: source.read(self._chunk_size), b"")
+
+
+def positive(name: str, value: int) -> int:
+    """Return *value*, or raise ValueError when it is below 1."""
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value!r}")
+    return value
+
+
+def reread(source: Path, start: int, end: int) -> bytes:
+    """Return the exact raw bytes ``[start, end)`` of the decompressed source.
+
+    Holds the span. Seeks in a plain file; decompresses up to *start* otherwise. Raises
+    ``TruncatedError`` when the source has become shorter than *end*.
+    """
+    if not 0 <= start <= end:
+        raise ValueError(f"a span needs 0 <= start <= end, not [{start}, {end})")
+    parts: list[bytes] = []
+    missing = end - start
+    with FileChunkIterator(source, start=start) as blocks:
+        while missing:
+            block = next(blocks, b"")[:missing]
+            if not block:
+                reason = f"the source ends before byte {end}"
+                raise TruncatedError(blocks.source, end - missing, None, reason)
+            parts.append(block)
+            missing -= len(block)
+    return b"".join(parts)

@@ -1,0 +1,139 @@
+r"""Clean text: NFC, no control characters, plain whitespace.
+
+What comes out is what this slow reference gives, to the letter::
+
+    text = re.sub(CONTROLS, "", text)                # and lone surrogates: U+FFFD
+    text = unicodedata.normalize("NFC", text)        # Unicode Annex 15
+    text = re.sub(r"\r\n?", "\n", text)
+    text = re.sub(r"[^\\S\n]+", " ", text)
+    text = re.sub(r" ?\n ?", "\n", text)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip()
+
+so that cleaning twice changes nothing, and a paragraph break stays one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+from unicodedata import is_normalized, normalize
+
+Form: TypeAlias = Literal["nfc", "none"]
+
+CONTROLS = "[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]"
+"""Deleted: C0 and C1 controls that are not whitespace, and a stray byte order mark."""
+_ODD = re.compile(CONTROLS[:-1] + "\ud800-\udfff]")
+_CONTROLS = re.compile(CONTROLS)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_SPACES = re.compile(r"[^\S\n ]")
+
+_FINE = bytes(range(0x20, 0x7F)) + b"\n"
+_DROP = bytes((*range(9), *range(0x0E, 0x1C), 0x7F))
+_TO_PLAIN = bytes.maketrans(b"\t\x0b\x0c\r\x1c\x1d\x1e\x1f", b"   \n    ")
+
+
+def _plain_ascii(text: str) -> str:
+    data = text.encode("ascii")
+    if data.translate(None, _FINE):
+        data = data.translate(None, _DROP).replace(b"\r\n", b"\n")
+        return data.translate(_TO_PLAIN).decode("ascii")
+    return text
+
+
+def _plain_unicode(text: str) -> str:
+    if _ODD.search(text):
+        text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+    if not is_normalized("NFC", text):
+        text = normalize("NFC", text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _SPACES.sub(" ", text) if _SPACES.search(text) else text
+
+
+def plain(text: str) -> str:
+    """Return *text* with whitespace runs shortened, but not stripped."""
+    text = _plain_ascii(text) if text.isascii() else _plain_unicode(text)
+    # Substring tests and replacements run at memory speed; patterns do not.
+    while "  " in text:
+        text = text.replace("  ", " ")
+    if " \n" in text:
+        text = text.replace(" \n", "\n")
+    if "\n " in text:
+        text = text.replace("\n ", "\n")
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text
+
+
+def clean(text: str) -> str:
+    r"""Return *text* in NFC, without control characters, with plain whitespace.
+
+    >>> clean(" e\u0301te\u0301 \t  du\r\n\r\n\r\nsoleil\0 ")
+    'été du\n\nsoleil'
+    """
+    return plain(text).strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaner:
+    """How text is cleaned: ``nfc`` as described, ``none`` not at all."""
+
+    form: Form = "nfc"
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Form):
+            known = " or ".join(map(repr, get_args(Form)))
+            raise ValueError(f"clean must be {known}, not {self.form!r}")
+
+    def __call__(self, text: str) -> str:
+        """Return *text*, clean."""
+        return clean(text) if self.form == "nfc" else text
+
+
+HOLD = 1 << 20
+"""Characters ``clean_chunks`` holds at most; past it, it cuts where it must."""
+
+
+def clean_chunks(pieces: Iterable[str], *, form: Form = "nfc") -> Iterator[str]:
+    """Clean a text that comes in pieces, exactly as if it came whole.
+
+    Holds one piece, and what follows the last place where cleaning may be cut: before a
+    printable ASCII character that follows an ASCII letter, digit or mark. Where there
+    is no such place for a MiB, the text is cut all the same.
+    """
+    cleaner = Cleaner(form=form)
+    if cleaner.form == "none":
+        yield from pieces
+        return
+    held, gap, begun = "", "", False
+    for piece in pieces:
+        held += piece
+        at = _last_cut(held)
+        if at == 0 and len(held) > HOLD:
+            at = len(held)
+        part, held = plain(held[:at]), held[at:]
+        if not begun:
+            part = part.lstrip()
+        # Whitespace at the end may be the end of the text: keep it back.
+        kept = part.rstrip()
+        if kept:
+            yield gap + kept if begun else kept
+            gap, begun = part[len(kept) :], True
+        elif part:
+            gap = plain(gap + part)
+    last = plain(held).rstrip()
+    if last:
+        yield (gap + last) if begun else last.lstrip()
+
+
+def _last_cut(text: str) -> int:
+    """Return the last place between two printable ASCII characters, or 0.
+
+    Neither composes with the other, and no run of whitespace is cut in two.
+    """
+    for at in range(len(text) - 1, 0, -1):
+        if "!" <= text[at] <= "~" and "!" <= text[at - 1] <= "~":
+            return at
+    return 0

@@ -1,0 +1,113 @@
+"""Every error of this package.
+
+::
+
+    ReadError                   source, offset, line, reason
+    ├── RecordError             this one record is bad; the rest goes on
+    │   ├── OversizeError       it holds more than Limits.max_record_bytes
+    │   ├── ParseError          it is not what its format says (bad JSON, ...)
+    │   ├── FieldError          the field that was asked for is not there
+    │   └── RecordEncodingError its bytes are not text
+    └── SourceError             this source cannot be read (further)
+        ├── OpenError           missing, a directory, no permission, I/O error
+        ├── EncodingError       its bytes are not text from here on
+        ├── TruncatedError      compressed data ends too early
+        ├── CorruptError        compressed data is damaged
+        ├── LimitError          it decompresses to more than Limits allow
+        └── NoMatchError        a pattern matches nothing
+
+Offsets are absolute, in bytes of the decompressed source; lines count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+
+class ReadError(Exception):
+    """Say which source could not be read, where, and why.
+
+    ``offset`` (bytes) and ``line`` (from 1) are None where the trouble has no place,
+    as for a missing file.
+    """
+
+    def __init__(
+        self, source: str, offset: int | None, line: int | None, reason: str
+    ) -> None:
+        super().__init__(source, offset, line, reason)
+        self.source = source
+        self.offset = offset
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = "" if self.offset is None else f" at byte {self.offset}"
+        if self.line is not None:
+            where += f" (line {self.line})" if where else f" at line {self.line}"
+        return f"cannot read {self.source}{where}: {self.reason}"
+
+
+class RecordError(ReadError):
+    """One record is bad; the records after it can still be read."""
+
+
+class OversizeError(RecordError):
+    """A record holds more than ``Limits.max_record_bytes``."""
+
+
+class ParseError(RecordError):
+    """A record is not what its format says it is."""
+
+
+class FieldError(RecordError):
+    """A record has no such field, or the field holds no text."""
+
+
+class RecordEncodingError(RecordError):
+    """A record's bytes are not text in the source's encoding."""
+
+
+class SourceError(ReadError):
+    """A source cannot be read, or not beyond this offset."""
+
+
+class OpenError(SourceError):
+    """The operating system refuses to open or to read the source."""
+
+
+class EncodingError(SourceError):
+    """The bytes at the offset are not text in the source's encoding."""
+
+
+class TruncatedError(SourceError):
+    """Compressed data ends before its end is marked."""
+
+
+class CorruptError(SourceError):
+    """Compressed data is damaged; what came before the offset is good."""
+
+
+class LimitError(SourceError):
+    """The source decompresses to more than ``Limits`` allow."""
+
+
+class NoMatchError(SourceError):
+    """A pattern matches no file."""
+
+
+OnError: TypeAlias = Literal["raise", "skip"] | Callable[[ReadError], object]
+"""What to do about damage: raise it, skip it, or hand it to a function.
+
+A ``RecordError`` is skipped with its record, bad bytes of plain text with their run.
+Any other ``SourceError`` ends the source: "skip" raises it all the same, because
+nobody would learn of the loss; a function is told, and may raise.
+"""
+
+
+def settle(error: ReadError, on_error: OnError) -> None:
+    """Raise *error*, or let it pass, as *on_error* says."""
+    if callable(on_error):
+        on_error(error)
+    elif on_error == "raise" or not isinstance(error, RecordError | EncodingError):
+        raise error

@@ -1,0 +1,28 @@
+"""Ceilings on what a source may make us hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bound one record, the decompression ratio, and the whole source.
+
+    ``max_ratio`` is decompressed bytes over compressed bytes; the first MiB is free.
+    ``max_bytes`` (None: no bound) counts decompressed bytes.
+
+    >>> Limits(max_record_bytes=0)
+    Traceback (most recent call last):
+    ValueError: max_record_bytes must be at least 1, not 0
+    """
+
+    max_record_bytes: int = 16 * 1024 * 1024
+    max_ratio: float = 250
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in "max_record_bytes", "max_ratio", "max_bytes":
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value!r}")

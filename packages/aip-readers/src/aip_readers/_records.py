@@ -1,0 +1,43 @@
+"""What readers and the splitter yield."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Record(NamedTuple):
+    """One unit of a source: a piece of text, a line, a JSON object, a row.
+
+    ``start`` and ``end`` are half-open byte offsets in the decompressed source.
+    ``key`` is None for pieces of plain text, whose bytes are the text itself; any other
+    record has a key (its id, or its line number) and is a document of its own.
+    """
+
+    source: str
+    text: str
+    start: int
+    end: int
+    line: int
+    key: str | None
+    metadata: Mapping[str, Any]
+
+
+class Chunk(NamedTuple):
+    """A clean piece of a document, and the raw bytes it came from.
+
+    Clean the decoded bytes ``[start, end)`` of the source, and it is ``text`` again.
+    Where the bytes are not the text itself (JSON, CSV, ...) the span is the whole
+    record's, and ``within`` gives (start, end) in characters of its decoded text.
+    ``ordinal`` counts from 0 in each source; ``line`` (from 1) is the line of the first
+    raw character, or of the record.
+    """
+
+    source: str
+    text: str
+    start: int
+    end: int
+    within: tuple[int, int] | None
+    ordinal: int
+    metadata: Mapping[str, Any]
+    line: int

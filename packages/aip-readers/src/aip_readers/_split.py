@@ -1,0 +1,205 @@
+"""Split records into overlapping chunks that know the bytes they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from ._clean import Cleaner, Form
+from ._cut import NONSPACE, Cutter
+from ._errors import ReadError
+from ._records import Chunk, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splitter:
+    """How text is split: chunks of at most *size* clean characters.
+
+    A chunk ends at a paragraph, sentence, line or word in its second half, and begins
+    at a word within the last *overlap* raw characters of the one before; no grapheme is
+    cut. Where it ends depends only on the text from its own start on.
+    """
+
+    size: int = 1000
+    overlap: int = 100
+    clean: Form = "nfc"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"size must be at least 1, not {self.size!r}")
+        if not 0 <= self.overlap <= self.size // 2:
+            raise ValueError(
+                f"overlap must be from 0 to half of size={self.size}, "
+                f"not {self.overlap!r}"
+            )
+        Cleaner(form=self.clean)
+
+    def split(
+        self, records: Iterable[Record], *, first_ordinal: int = 0
+    ) -> Iterator[Chunk]:
+        """Yield the chunks of *records*; see ``split``."""
+        cutter = Cutter(
+            size=self.size, overlap=self.overlap, clean=Cleaner(form=self.clean)
+        )
+        ahead = _Ahead(records)
+        source: str | None = None
+        ordinals = count(first_ordinal)
+        try:
+            for record in ahead:
+                if source is not None and record.source != source:
+                    ordinals = count()
+                source = record.source
+                if record.key is None:
+                    yield from _Document(record, ahead, cutter).chunks(ordinals)
+                else:
+                    yield from _structured(record, cutter, ordinals)
+        finally:
+            ahead.close()
+
+
+def split(
+    records: Iterable[Record],
+    *,
+    size: int = 1000,
+    overlap: int = 100,
+    clean: Form = "nfc",
+    first_ordinal: int = 0,
+) -> Iterator[Chunk]:
+    """Yield clean chunks of at most *size* characters, in one pass.
+
+    Contiguous records without a key are pieces of one plain text, held a block at a
+    time; a record with a key is a document of its own. To go on from a chunk of a plain
+    text, open its source with ``start=chunk.start, start_line=chunk.line`` and pass
+    ``first_ordinal=chunk.ordinal``. When *records* raises a ``ReadError``, the chunks
+    of what was read come first. *records* is closed at the end.
+    """
+    splitter = Splitter(size=size, overlap=overlap, clean=clean)
+    return splitter.split(records, first_ordinal=first_ordinal)
+
+
+class _Ahead:
+    """An iterator that can take one record back."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._records = records
+        self._iterator = iter(records)
+        self._back: Record | None = None
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        record, self._back = self._back, None
+        return next(self._iterator) if record is None else record
+
+    def give_back(self, record: Record) -> None:
+        self._back = record
+
+    def close(self) -> None:
+        close = getattr(self._records, "close", None)
+        if close is not None:
+            close()
+
+
+class _Document:
+    """A sliding window over the contiguous pieces of one plain text.
+
+    Holds the cutter's reach and one piece.
+    """
+
+    def __init__(self, first: Record, ahead: _Ahead, cutter: Cutter) -> None:
+        self._ahead = ahead
+        self._cutter = cutter
+        self._source = first.source
+        self._metadata = first.metadata
+        self._encoding = first.metadata.get("encoding", "utf-8")
+        self._text = first.text
+        self._start = 0
+        self._offset = first.start
+        self._line = first.line
+        self._next_piece = first.end
+        self._final = False
+        self._error: ReadError | None = None
+
+    def chunks(self, ordinals: Iterator[int]) -> Iterator[Chunk]:
+        reach = self._cutter.reach
+        while True:
+            if not self._final and len(self._text) - self._start < reach:
+                self._fill()
+                continue
+            text, start = self._text, self._start
+            found = NONSPACE.search(text, start)
+            if found is None or found.start() > start:
+                self._advance(len(text) if found is None else found.start())
+                if found is None and self._final:
+                    break
+                continue
+            end, clean = self._cutter.cut(text, start, final=self._final)
+            if clean:
+                yield self._chunk(clean, end, ordinals)
+            self._advance(self._cutter.next_start(text, start, end))
+        if self._error:
+            raise self._error
+
+    def _chunk(self, clean: str, end: int, ordinals: Iterator[int]) -> Chunk:
+        return Chunk(
+            self._source,
+            clean,
+            self._offset,
+            self._offset + self._bytes(end),
+            None,
+            next(ordinals),
+            self._metadata,
+            self._line,
+        )
+
+    def _bytes(self, to: int) -> int:
+        """Count the raw bytes from the start of the window to index *to*."""
+        if self._encoding == "utf-8":
+            if self._text.isascii():
+                return to - self._start
+            return len(self._text[self._start : to].encode())
+        return len(self._text[self._start : to].encode(self._encoding))
+
+    def _advance(self, to: int) -> None:
+        self._offset += self._bytes(to)
+        self._line += self._text.count("\n", self._start, to)
+        self._start = to
+
+    def _fill(self) -> None:
+        """Add the next contiguous piece, or find that there is none."""
+        try:
+            piece = next(self._ahead, None)
+        except ReadError as error:
+            self._error, piece = error, None
+        if piece is None or not self._follows(piece):
+            self._final = True
+            if piece is not None:
+                self._ahead.give_back(piece)
+            return
+        self._text = self._text[self._start :] + piece.text
+        self._start = 0
+        self._next_piece = piece.end
+
+    def _follows(self, piece: Record) -> bool:
+        return (
+            piece.key is None
+            and piece.start == self._next_piece
+            and piece.source == self._source
+        )
+
+
+def _structured(
+    record: Record, cutter: Cutter, ordinals: Iterator[int]
+) -> Iterator[Chunk]:
+    source, text, first, last, line, _, metadata = record
+    start = 0
+    while found := NONSPACE.search(text, start):
+        start = found.start()
+        end, clean = cutter.cut(text, start, final=True)
+        if clean:
+            within = start, end
+            number = next(ordinals)
+            yield Chunk(source, clean, first, last, within, number, metadata, line)
+        start = cutter.next_start(text, start, end)

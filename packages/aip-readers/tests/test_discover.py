@@ -1,0 +1,87 @@
+"""Patterns name files: sorted, each once, without loops."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aip_readers import NoMatchError, OpenError, discover
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in (
+        "b.txt", "a.md", "skip.bin", ".hidden.txt", "sub/c.py", "sub/d.jsonl.gz",
+        "sub/deep/e.txt", ".git/f.txt", "sub/__pycache__/g.py", "x.dat",
+    ):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "sub" / "loop").symlink_to(tmp_path)
+    return tmp_path
+
+
+def names(tree: Path, *patterns: str) -> list[str]:
+    found = list(discover([tree / pattern for pattern in patterns]))
+    assert all(Path(path).is_absolute() for path in found)
+    return [os.path.relpath(path, tree) for path in found]
+
+
+ALL = ["a.md", "b.txt", "sub/c.py", "sub/d.jsonl.gz", "sub/deep/e.txt"]
+
+
+def test_a_folder_is_walked_in_order_by_known_suffixes(tree: Path) -> None:
+    assert names(tree, ".") == ALL
+
+
+def test_a_named_file_is_taken_whatever_its_suffix(tree: Path) -> None:
+    assert names(tree, "x.dat", ".hidden.txt") == ["x.dat", ".hidden.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.txt", ["b.txt"]),
+        ("**/*.txt", ["b.txt", "sub/deep/e.txt"]),
+        ("sub/*", ["sub/c.py", "sub/d.jsonl.gz"]),
+        ("sub/**", ["sub/c.py", "sub/d.jsonl.gz", "sub/deep/e.txt"]),
+        ("**/deep/**/*.txt", ["sub/deep/e.txt"]),
+        ("[ab].*", ["a.md", "b.txt"]),
+        (".hid*", [".hidden.txt"]),
+    ],
+)
+def test_globs(tree: Path, pattern: str, expected: list[str]) -> None:
+    assert names(tree, pattern) == expected
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        ("b.txt", "."),
+        (".", "b.txt", "sub", "**/*.py"),
+        ("sub/deep/*.txt", "*.txt", ".", "sub/c.py"),
+    ],
+)
+def test_nothing_comes_twice(tree: Path, patterns: tuple[str, ...]) -> None:
+    found = names(tree, *patterns)
+    assert sorted(found) == ALL
+
+
+def test_what_is_missing_is_an_error(tree: Path) -> None:
+    with pytest.raises(OpenError, match="no such file"):
+        names(tree, "nowhere")
+    with pytest.raises(NoMatchError, match="matches no file"):
+        names(tree, "*.nothing")
+
+
+def test_a_broken_link_is_an_error(tree: Path) -> None:
+    (tree / "broken.txt").symlink_to(tree / "gone")
+    with pytest.raises(OpenError, match="points to nothing"):
+        names(tree, "broken.txt")
+
+
+def test_is_lazy(tree: Path) -> None:
+    found = discover([tree, tree / "nowhere"])
+    assert next(found).endswith("a.md")
