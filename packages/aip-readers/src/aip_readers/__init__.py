@@ -24,7 +24,7 @@ from ._errors import (
 from ._jsonl import read_jsonl
 from ._limits import Limits
 from ._lines import read_lines
-from ._open import open_records
+from ._open import Format, open_records
 from ._records import Chunk, Record
 from ._split import Splitter, split
 from ._text import read_chunks
@@ -36,6 +36,7 @@ __all__ = [
     "EncodingError",
     "FieldError",
     "FileChunkIterator",
+    "Format",
     "LimitError",
     "Limits",
     "NoMatchError",
