@@ -1,0 +1,57 @@
+"""Systems of record: where chunks, vectors and progress are kept together."""
+
+from __future__ import annotations
+
+from aip_pipeline._errors import ConfigError
+from aip_pipeline.stores._protocol import (
+    Counts,
+    DeadLetter,
+    Hit,
+    Part,
+    Poison,
+    SourceState,
+    Store,
+    StoreStatus,
+    Write,
+    letters_of,
+)
+from aip_pipeline.stores._sqlite import SqliteStore
+
+__all__ = [
+    "Counts",
+    "DeadLetter",
+    "Hit",
+    "Part",
+    "Poison",
+    "SourceState",
+    "SqliteStore",
+    "Store",
+    "StoreStatus",
+    "Write",
+    "letters_of",
+    "open_store",
+]
+
+_SQLITE = "sqlite:///"
+
+
+def open_store(url: str, *, create: bool = True) -> SqliteStore:
+    """Return the store that a URL names, not yet opened: enter it with `with`.
+
+    Args:
+        url: `sqlite:///PATH`: a relative path, or an absolute one with a fourth slash.
+        create: whether to make the store where there is none.
+
+    Raises:
+        ConfigError: no such kind of store.
+
+    >>> open_store("sqlite:///notes.db").path.name
+    'notes.db'
+    """
+    if not url.startswith(_SQLITE) or url == _SQLITE:
+        kind = url.split(":", 1)[0]
+        raise ConfigError(
+            f"unknown store {kind!r} in --store: use sqlite:///PATH, such as "
+            "sqlite:///aip.db"
+        )
+    return SqliteStore(url.removeprefix(_SQLITE), create=create)

@@ -1,0 +1,196 @@
+"""What the pipeline asks of a system of record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+from aip_readers import Chunk
+
+
+class Counts(NamedTuple):
+    """Count what one generation of a source became."""
+
+    chunks: int = 0
+    filtered: int = 0
+    dead: int = 0
+
+
+class DeadLetter(NamedTuple):
+    """Name one stretch of a source that could not be stored, and why.
+
+    `start` and `end` are byte offsets in the decompressed source; `end` is None
+    when the damage has no known end. `text` is None where nothing could be read.
+    """
+
+    source: str
+    start: int
+    end: int | None
+    line: int | None
+    ordinal: int | None
+    reason: str
+    attempts: int
+    text: str | None
+
+
+class SourceState(NamedTuple):
+    """Tell what the store knows of one source.
+
+    `generation` counts the complete versions stored so far; 0 is none. The `next_`
+    fields describe the version that an interrupted run left unfinished.
+    """
+
+    generation: int
+    fingerprint: str | None
+    counts: Counts
+    next_fingerprint: str | None
+    next_counts: Counts
+    next_ordinal: int
+    resume_offset: int
+    resume_line: int
+    resume_ordinal: int
+    damage_offset: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """Carry consecutive chunks of one source to the store.
+
+    Args:
+        uri: the source.
+        fingerprint: of the version being read.
+        restart: True for the first part of a version that is not being resumed:
+            what an earlier, different attempt left is dropped.
+        last: True when this part completes the version.
+        next_ordinal: ordinal of the chunk that would follow this part.
+        resume_offset: byte offset from which a later run reads on.
+        resume_line: line at that offset.
+        resume_ordinal: ordinal of the first chunk read from that offset.
+        damage_offset: damage that starts before this offset is already told.
+    """
+
+    uri: str
+    fingerprint: str
+    restart: bool = False
+    last: bool = False
+    chunks: list[Chunk] = field(default_factory=list)
+    hashes: list[bytes] = field(default_factory=list)
+    damage: list[DeadLetter] = field(default_factory=list)
+    filtered: int = 0
+    next_ordinal: int = 0
+    resume_offset: int = 0
+    resume_line: int = 1
+    resume_ordinal: int = 0
+    damage_offset: int = 0
+
+
+class Poison(NamedTuple):
+    """Say why the embedder will never accept a text, and how often it was asked."""
+
+    reason: str
+    attempts: int
+
+
+def letters_of(part: Part, poison: Mapping[bytes, Poison]) -> list[DeadLetter]:
+    """Return what of a part cannot be stored: its damage, then its refused texts."""
+    if not poison:
+        return part.damage
+    refused = [
+        DeadLetter(
+            source=part.uri,
+            start=chunk.start,
+            end=chunk.end,
+            line=chunk.line,
+            ordinal=chunk.ordinal,
+            reason=poison[text_hash].reason,
+            attempts=poison[text_hash].attempts,
+            text=chunk.text,
+        )
+        for chunk, text_hash in zip(part.chunks, part.hashes, strict=True)
+        if text_hash in poison
+    ]
+    return part.damage + refused
+
+
+@dataclass(slots=True, kw_only=True)
+class Write:
+    """Hold what one transaction makes durable: vectors first, then the parts."""
+
+    vectors: list[tuple[bytes, bytes]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    poison: Mapping[bytes, Poison] = field(default_factory=dict)
+
+
+class Hit(NamedTuple):
+    """Return one passage found, with the bytes of the source that it came from."""
+
+    score: float
+    source: str
+    start: int
+    end: int
+    line: int
+    text: str
+    metadata: dict[str, object]
+    within: tuple[int, int] | None
+
+
+class StoreStatus(NamedTuple):
+    """Sum up what a store holds."""
+
+    sources: int
+    unfinished: int
+    chunks: int
+    embeddings: int
+    dead: int
+    embedder: str
+    dimensions: int | None
+
+
+class Store(Protocol):
+    """Keep chunks, vectors and progress, each transaction whole or not at all.
+
+    One object is one connection, used by one thread at a time; every method blocks.
+    """
+
+    def __enter__(self) -> Self:
+        """Open the connection."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+
+    def claim(self, *, spec: str, base_url: str | None, fulltext: bool | None) -> None:
+        """Make the store this embedder's, or check that it is."""
+
+    def embedder(self) -> tuple[str, str | None]:
+        """Return the spec and base URL of the embedder that made the store."""
+
+    def source(self, uri: str) -> SourceState | None:
+        """Return what is known of a source."""
+
+    def known(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Return those of the hashes whose vectors are stored."""
+
+    def commit(self, write: Write) -> Counts:
+        """Make *write* durable in one transaction; count what its parts became."""
+
+    def by_vector(self, vector: bytes, *, k: int) -> list[tuple[int, float]]:
+        """Return the ids and cosines of the k nearest chunks, nearest first."""
+
+    def by_words(self, query: str, *, k: int) -> list[tuple[int, float]]:
+        """Return the ids and BM25 scores of the k best chunks, best first."""
+
+    def hits(self, ranked: Iterable[tuple[int, float]]) -> list[Hit]:
+        """Return the passages of ranked chunk ids, in their order."""
+
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        """Yield what stands dead, by source and offset."""
+
+    def status(self) -> StoreStatus:
+        """Return the store's totals."""

@@ -1,0 +1,161 @@
+"""The tables of the SQLite store."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+TABLES = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE embedding (
+    id INTEGER PRIMARY KEY,
+    text_hash BLOB NOT NULL UNIQUE,
+    vector BLOB NOT NULL
+);
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY,
+    uri TEXT NOT NULL UNIQUE,
+    generation INTEGER NOT NULL DEFAULT 0,
+    fingerprint TEXT,
+    chunks INTEGER NOT NULL DEFAULT 0,
+    filtered INTEGER NOT NULL DEFAULT 0,
+    dead INTEGER NOT NULL DEFAULT 0,
+    next_fingerprint TEXT,
+    next_chunks INTEGER NOT NULL DEFAULT 0,
+    next_filtered INTEGER NOT NULL DEFAULT 0,
+    next_dead INTEGER NOT NULL DEFAULT 0,
+    next_ordinal INTEGER NOT NULL DEFAULT 0,
+    resume_offset INTEGER NOT NULL DEFAULT 0,
+    resume_line INTEGER NOT NULL DEFAULT 1,
+    resume_ordinal INTEGER NOT NULL DEFAULT 0,
+    damage_offset INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY,
+    source INTEGER NOT NULL REFERENCES source (id),
+    generation INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    span_start INTEGER NOT NULL,
+    span_end INTEGER NOT NULL,
+    within_start INTEGER,
+    within_end INTEGER,
+    line INTEGER NOT NULL,
+    text_hash BLOB NOT NULL,
+    text TEXT NOT NULL,
+    metadata TEXT,
+    UNIQUE (source, generation, ordinal)
+);
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY,
+    source INTEGER NOT NULL REFERENCES source (id),
+    generation INTEGER NOT NULL,
+    span_start INTEGER NOT NULL,
+    span_end INTEGER,
+    line INTEGER,
+    ordinal INTEGER,
+    reason TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    text TEXT
+);
+CREATE INDEX dead_by_source ON dead (source, generation);
+"""
+
+# The index keeps no second copy of the text: it reads the chunk table's.
+FULLTEXT = """
+CREATE VIRTUAL TABLE chunk_fts USING fts5 (
+    text, content = 'chunk', content_rowid = 'id', tokenize = 'porter unicode61'
+);
+CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
+    INSERT INTO chunk_fts (rowid, text) VALUES (new.id, new.text);
+END;
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
+    INSERT INTO chunk_fts (chunk_fts, rowid, text) VALUES ('delete', old.id, old.text);
+END;
+"""
+
+# WAL lets `aip status` and `aip search` read while a run writes. FULL makes a
+# transaction survive a power cut, and the writer groups enough into each to pay it.
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -8000",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+ADD_VECTOR = "INSERT OR IGNORE INTO embedding (text_hash, vector) VALUES (?, ?)"
+
+ADD_CHUNK = """
+INSERT INTO chunk (source, generation, ordinal, span_start, span_end, within_start,
+    within_end, line, text_hash, text, metadata)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+ADD_DEAD = """
+INSERT INTO dead (source, generation, span_start, span_end, line, ordinal, reason,
+    attempts, text)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+BEGIN_VERSION = """
+INSERT INTO source (uri, next_fingerprint) VALUES (?, ?)
+ON CONFLICT (uri) DO UPDATE SET next_fingerprint = excluded.next_fingerprint,
+    next_chunks = 0, next_filtered = 0, next_dead = 0, next_ordinal = 0,
+    resume_offset = 0, resume_line = 1, resume_ordinal = 0, damage_offset = 0
+"""
+
+ADVANCE_VERSION = """
+UPDATE source SET next_chunks = next_chunks + ?, next_filtered = next_filtered + ?,
+    next_dead = next_dead + ?, next_ordinal = ?, resume_offset = ?, resume_line = ?,
+    resume_ordinal = ?, damage_offset = ?
+WHERE id = ?
+"""
+
+COMPLETE_VERSION = """
+UPDATE source SET generation = generation + 1, fingerprint = next_fingerprint,
+    chunks = next_chunks, filtered = next_filtered, dead = next_dead,
+    next_fingerprint = NULL, next_chunks = 0, next_filtered = 0, next_dead = 0,
+    next_ordinal = 0, resume_offset = 0, resume_line = 1, resume_ordinal = 0,
+    damage_offset = 0
+WHERE id = ?
+"""
+
+FIND_SOURCE = """
+SELECT generation, fingerprint, chunks, filtered, dead, next_fingerprint, next_chunks,
+    next_filtered, next_dead, next_ordinal, resume_offset, resume_line, resume_ordinal,
+    damage_offset
+FROM source WHERE uri = ?
+"""
+
+LIVE_VECTORS = """
+SELECT chunk.id, embedding.vector FROM chunk
+JOIN source ON source.id = chunk.source AND source.generation = chunk.generation
+JOIN embedding ON embedding.text_hash = chunk.text_hash
+"""
+
+LIVE_WORDS = """
+SELECT chunk.id, -bm25(chunk_fts) FROM chunk_fts
+JOIN chunk ON chunk.id = chunk_fts.rowid
+JOIN source ON source.id = chunk.source AND source.generation = chunk.generation
+WHERE chunk_fts MATCH ? ORDER BY bm25(chunk_fts) LIMIT ?
+"""
+
+FIND_HITS = """
+SELECT chunk.id, source.uri, span_start, span_end, within_start, within_end, line, text,
+    metadata
+FROM chunk JOIN source ON source.id = chunk.source WHERE chunk.id IN ({marks})
+"""
+
+LIVE_DEAD = """
+SELECT source.uri, span_start, span_end, line, ordinal, reason, attempts, text
+FROM dead JOIN source ON source.id = dead.source
+ORDER BY source.uri, span_start, dead.id
+"""
+
+TOTALS = """
+SELECT count(*), count(next_fingerprint), coalesce(sum(chunks), 0),
+    (SELECT count(*) FROM embedding), (SELECT count(*) FROM dead)
+FROM source
+"""

@@ -1,0 +1,395 @@
+"""The default store: one SQLite file, searched exactly."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
+from aip_pipeline.stores import _schema as sql
+from aip_pipeline.stores._protocol import (
+    Counts,
+    DeadLetter,
+    Hit,
+    Part,
+    SourceState,
+    StoreStatus,
+    Write,
+    letters_of,
+)
+from aip_readers import Chunk
+
+LOOK_UP_HASHES = 500  # SQLite's oldest default allows 999 parameters
+SCAN_ROWS = 4096  # vectors held at once by a search: 4 MiB at 256 dimensions
+
+
+class SqliteStore:
+    """Keep everything in one SQLite file; full text by FTS5, vectors as BLOBs.
+
+    Python's sqlite3 can often not load extensions, so vectors are compared by numpy,
+    exactly, `SCAN_ROWS` at a time.
+
+    Args:
+        path: the file; made on first use.
+        create: whether to make the file where there is none.
+
+    Raises:
+        StoreError: the file is missing, is not a store, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = True) -> None:
+        self.path = Path(path)
+        self._create = create
+        self._connection: sqlite3.Connection | None = None
+        self._source_ids: dict[str, tuple[int, int]] = {}
+
+    def __enter__(self) -> Self:
+        """Open the file, making its tables where there are none."""
+        if not self._create and not self.path.exists():
+            raise StoreError(
+                f"no store at {self.path}: run `aip ingest` first, or name one "
+                "with --store sqlite:///PATH"
+            )
+        with self._named():
+            self._connection = sqlite3.connect(
+                self.path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            for pragma in sql.PRAGMAS:
+                self._db.execute(pragma)
+            self._ensure_tables()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; the last connection to close leaves no WAL behind."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(f"the store at {self.path} is used outside its `with`")
+        return self._connection
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turn SQLite's errors into one sentence with the path and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(_explain(self.path, error)) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._named():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                # After "disk full" SQLite may have rolled back already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._source_ids.clear()
+                raise
+
+    def _ensure_tables(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            with self._transaction() as db:
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    self._refuse_foreign_file()
+                    for statement in sql.TABLES.split(";\n"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {sql.SCHEMA_VERSION}")
+        elif version != sql.SCHEMA_VERSION:
+            raise StoreError(
+                f"the store at {self.path} has schema {version}, this program reads "
+                f"{sql.SCHEMA_VERSION}: use the program that made it, or a new store"
+            )
+
+    def _refuse_foreign_file(self) -> None:
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables:
+            raise StoreError(
+                f"{self.path} is a SQLite file that aip did not make: "
+                "name another with --store sqlite:///PATH"
+            )
+
+    def _meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,))
+        found = row.fetchone()
+        return None if found is None else str(found[0])
+
+    def claim(self, *, spec: str, base_url: str | None, fulltext: bool | None) -> None:
+        """Make the store this embedder's, or check that it is.
+
+        Raises:
+            SpaceMismatch: another embedder's vectors are stored.
+            ConfigError: the store's full text is not what was asked for.
+        """
+        with self._transaction() as db:
+            stored = self._meta("embedder")
+            if stored is None:
+                db.execute("INSERT INTO meta VALUES ('embedder', ?)", (spec,))
+                wanted = "0" if fulltext is False else "1"
+                db.execute("INSERT INTO meta VALUES ('fulltext', ?)", (wanted,))
+                if wanted == "1":
+                    _run_script(db, sql.FULLTEXT)
+            elif stored != spec:
+                raise SpaceMismatch(
+                    f"the store at {self.path} holds vectors of {stored!r}, which "
+                    f"cannot be compared with those of {spec!r}: use that embedder, "
+                    "or a new store with --store",
+                    stored=stored,
+                    asked=spec,
+                )
+            elif fulltext is False and self._meta("fulltext") == "1":
+                raise ConfigError(
+                    f"the store at {self.path} was made with full text: leave out "
+                    "--no-fulltext, or use a new store with --store"
+                )
+            db.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('base_url', ?)", (base_url or "",)
+            )
+
+    def embedder(self) -> tuple[str, str | None]:
+        """Return the spec and base URL of the embedder that made the store.
+
+        Raises:
+            StoreError: nothing was ever ingested.
+        """
+        with self._named():
+            spec = self._meta("embedder")
+            if spec is None:
+                raise StoreError(
+                    f"the store at {self.path} is empty: run `aip ingest` first"
+                )
+            return spec, self._meta("base_url") or None
+
+    def source(self, uri: str) -> SourceState | None:
+        """Return what is known of a source."""
+        with self._named():
+            row = self._db.execute(sql.FIND_SOURCE, (uri,)).fetchone()
+        if row is None:
+            return None
+        live, following = Counts(*row[2:5]), Counts(*row[6:9])
+        return SourceState(row[0], row[1], live, row[5], following, *row[9:])
+
+    def known(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Return those of the hashes whose vectors are stored."""
+        found: set[bytes] = set()
+        with self._named():
+            for start in range(0, len(hashes), LOOK_UP_HASHES):
+                some = hashes[start : start + LOOK_UP_HASHES]
+                marks = ",".join("?" * len(some))
+                rows = self._db.execute(
+                    f"SELECT text_hash FROM embedding WHERE text_hash IN ({marks})",  # noqa: S608  # only marks
+                    some,
+                )
+                found.update(row[0] for row in rows)
+        return found
+
+    def commit(self, write: Write) -> Counts:
+        """Make *write* durable in one transaction; count what its parts became.
+
+        Raises:
+            StoreError: the disk is full, or the file cannot be written; what earlier
+                transactions stored is whole.
+        """
+        chunks = filtered = dead = 0
+        with self._transaction() as db:
+            db.executemany(sql.ADD_VECTOR, write.vectors)
+            for part in write.parts:
+                became = self._add_part(db, part, write)
+                chunks += became.chunks
+                filtered += became.filtered
+                dead += became.dead
+        return Counts(chunks, filtered, dead)
+
+    def _add_part(self, db: sqlite3.Connection, part: Part, write: Write) -> Counts:
+        if part.restart:
+            self._begin_version(db, part)
+        source, generation = self._source_id(db, part.uri)
+        rows, letters = _rows(part, write, source, generation)
+        db.executemany(sql.ADD_CHUNK, rows)
+        db.executemany(sql.ADD_DEAD, letters)
+        became = Counts(len(rows), part.filtered, len(letters))
+        resume = (part.resume_offset, part.resume_line, part.resume_ordinal)
+        progress = (part.next_ordinal, *resume, part.damage_offset)
+        db.execute(sql.ADVANCE_VERSION, (*became, *progress, source))
+        if part.last:
+            self._complete_version(db, part.uri, source, generation)
+        return became
+
+    def _begin_version(self, db: sqlite3.Connection, part: Part) -> None:
+        """Start the next version of a source; drop what another attempt left."""
+        db.execute(sql.BEGIN_VERSION, (part.uri, part.fingerprint))
+        self._source_ids.pop(part.uri, None)
+        source, generation = self._source_id(db, part.uri)
+        for table in ("chunk", "dead"):
+            db.execute(
+                f"DELETE FROM {table} WHERE source = ? AND generation = ?",  # noqa: S608  # two fixed names
+                (source, generation),
+            )
+
+    def _complete_version(
+        self, db: sqlite3.Connection, uri: str, source: int, generation: int
+    ) -> None:
+        """Retire the old version in the transaction that completes the new one."""
+        for table in ("chunk", "dead"):
+            db.execute(
+                f"DELETE FROM {table} WHERE source = ? AND generation < ?",  # noqa: S608  # two fixed names
+                (source, generation),
+            )
+        db.execute(sql.COMPLETE_VERSION, (source,))
+        self._source_ids.pop(uri, None)
+
+    def _source_id(self, db: sqlite3.Connection, uri: str) -> tuple[int, int]:
+        """Return a source's id and the generation being written.
+
+        Remembered only while a version is being written, one source at a time.
+        """
+        known = self._source_ids.get(uri)
+        if known is None:
+            row = db.execute("SELECT id, generation FROM source WHERE uri = ?", (uri,))
+            source, generation = row.fetchone()
+            known = self._source_ids[uri] = (source, generation + 1)
+        return known
+
+    def by_vector(self, vector: bytes, *, k: int) -> list[tuple[int, float]]:
+        """Return the ids and cosines of the k nearest chunks, nearest first."""
+        import numpy as np  # noqa: PLC0415  # only a search needs it
+
+        wanted = np.frombuffer(vector, dtype=np.float32)
+        best: list[tuple[float, int]] = []
+        with self._named():
+            cursor = self._db.execute(sql.LIVE_VECTORS)
+            while rows := cursor.fetchmany(SCAN_ROWS):
+                block = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
+                block = block.reshape(len(rows), -1)
+                norms = np.sqrt(np.einsum("ij,ij->i", block, block))
+                scores = block @ wanted / np.maximum(norms, 1e-12)
+                top = np.argsort(-scores, kind="stable")[:k]
+                found = [(float(scores[i]), -rows[i][0]) for i in top.tolist()]
+                best = heapq.nlargest(k, best + found)
+        return [(-chunk, score) for score, chunk in best]
+
+    def by_words(self, query: str, *, k: int) -> list[tuple[int, float]]:
+        """Return the ids and BM25 scores of the k best chunks, best first.
+
+        Raises:
+            ConfigError: the store was made without full text.
+        """
+        words = dict.fromkeys(re.findall(r"\w+", query))
+        if not words:
+            return []
+        with self._named():
+            if self._meta("fulltext") != "1":
+                raise ConfigError(
+                    f"the store at {self.path} was made with --no-fulltext: "
+                    "search it with --mode vector"
+                )
+            match = " OR ".join(f'"{word}"' for word in words)
+            return self._db.execute(sql.LIVE_WORDS, (match, k)).fetchall()
+
+    def hits(self, ranked: Iterable[tuple[int, float]]) -> list[Hit]:
+        """Return the passages of ranked chunk ids, in their order."""
+        scores = dict(ranked)
+        marks = ",".join("?" * len(scores))
+        with self._named():
+            rows = self._db.execute(sql.FIND_HITS.format(marks=marks), list(scores))
+            by_id = {row[0]: row for row in rows}
+        return [_hit(by_id[chunk], score) for chunk, score in scores.items()]
+
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        """Yield what stands dead, by source and offset."""
+        with self._named():
+            for row in self._db.execute(sql.LIVE_DEAD):
+                yield DeadLetter(*row)
+
+    def status(self) -> StoreStatus:
+        """Return the store's totals."""
+        spec, _ = self.embedder()
+        with self._named():
+            totals = self._db.execute(sql.TOTALS).fetchone()
+            one = self._db.execute("SELECT length(vector) FROM embedding LIMIT 1")
+            (length,) = one.fetchone() or (None,)
+        return StoreStatus(
+            sources=totals[0],
+            unfinished=totals[1],
+            chunks=totals[2],
+            embeddings=totals[3],
+            dead=totals[4],
+            embedder=spec,
+            dimensions=None if length is None else length // 4,
+        )
+
+
+def _rows(
+    part: Part, write: Write, source: int, generation: int
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """Turn a part into rows of `chunk` and of `dead`."""
+    pairs = zip(part.chunks, part.hashes, strict=True)
+    rows = [
+        _chunk_row(chunk, text_hash, source, generation)
+        for chunk, text_hash in pairs
+        if text_hash not in write.poison
+    ]
+    letters: list[tuple[object, ...]] = [
+        (source, generation, *letter[1:]) for letter in letters_of(part, write.poison)
+    ]
+    return rows, letters
+
+
+def _chunk_row(
+    chunk: Chunk, text_hash: bytes, source: int, generation: int
+) -> tuple[object, ...]:
+    within = chunk.within or (None, None)
+    metadata = json.dumps(chunk.metadata, default=str) if chunk.metadata else None
+    where = (source, generation, chunk.ordinal, chunk.start, chunk.end, *within)
+    return (*where, chunk.line, text_hash, chunk.text, metadata)
+
+
+def _hit(row: tuple[Any, ...], score: float) -> Hit:
+    _, uri, start, end, within_start, within_end, line, text, metadata = row
+    within = None if within_start is None else (within_start, within_end)
+    more = json.loads(metadata) if metadata else {}
+    return Hit(score, uri, start, end, line, text, more, within)
+
+
+def _run_script(db: sqlite3.Connection, script: str) -> None:
+    """Run statements inside the open transaction; executescript would commit it."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            db.execute(statement)
+            statement = ""
+
+
+def _explain(path: Path, error: sqlite3.Error) -> str:
+    said = str(error)
+    if "full" in said or "I/O" in said:
+        return (
+            f"no room to write at {path} ({said}): free some disk space and run "
+            "again; all that was stored is safe"
+        )
+    if "locked" in said:
+        return f"another program holds {path} ({said}): wait for it, then run again"
+    if "not a database" in said:
+        return f"{path} is not a SQLite file: name another with --store sqlite:///PATH"
+    return f"cannot use the store at {path} ({said}): check the path and its rights"
