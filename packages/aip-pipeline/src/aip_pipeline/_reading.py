@@ -1,0 +1,279 @@
+"""Sources to pages of chunks, on a thread of its own."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from aip_pipeline._errors import ConfigError
+from aip_pipeline._fingerprint import fingerprint, text_hasher
+from aip_pipeline._settings import IngestSettings
+from aip_pipeline.stores import Counts, DeadLetter, Part, SourceState, Store
+from aip_readers import (
+    Chunk,
+    OpenError,
+    ReadError,
+    RecordError,
+    discover,
+    open_records,
+    split,
+)
+
+MAX_PAGE_CHUNKS = 256
+CHUNK_OVERHEAD_BYTES = 600  # the tuple, its ints, the hash, the list slots
+# A byte offset means the same to a later run only where records are found in bytes.
+RESUMABLE_FORMATS = frozenset({"text", "jsonl"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Page:
+    """Carry a bounded run of chunks, possibly of several sources.
+
+    Args:
+        parts: what the store will be told.
+        fresh: hash and text of what must be embedded first; each text once.
+        cost_bytes: memory that the page holds until it is stored.
+        sources: sources that this page completes, or found unchanged.
+        read: chunks in the parts, and damaged stretches that gave none.
+        carried: chunks of sources that did not change, from the store.
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    fresh: list[tuple[bytes, str]] = field(default_factory=list)
+    cost_bytes: int = 0
+    sources: int = 0
+    read: int = 0
+    carried: Counts = field(default_factory=Counts)
+    n_chunks: int = 0
+
+
+class PageReader:
+    """Read sources into pages; use it from one thread.
+
+    Args:
+        settings: how to read.
+        store: an open connection of this thread's own.
+        spec: the embedder's spec, which text hashes belong to.
+        claimed: hashes that are being embedded now; shared with the writer, which
+            discards each after it is durable.
+        stop: set to end the reading at the next chunk.
+        keep: says whether a chunk is wanted; others count as filtered.
+        max_page_bytes: bound on one page.
+        vector_bytes: memory that one vector will take.
+    """
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        *,
+        store: Store,
+        spec: str,
+        claimed: set[bytes],
+        stop: threading.Event,
+        keep: Callable[[Chunk], bool] | None,
+        max_page_bytes: int,
+        vector_bytes: int,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._hash = text_hasher(spec)
+        self._claimed = claimed
+        self._stop = stop
+        self._keep = keep
+        self._max_page_bytes = max_page_bytes
+        self._vector_bytes = vector_bytes
+        self._page = Page()
+        self._part: Part | None = None
+        # A source that could not even be opened is tried again by the next run, and
+        # the version that is stored goes on answering.
+        self._unopened = False
+
+    def pages(self, sources: Iterable[str]) -> Iterator[Page]:
+        """Yield the sources' chunks, page by page, in order.
+
+        Raises:
+            ConfigError: a source is not there at all.
+        """
+        for path in _discovered(sources):
+            if self._stop.is_set():
+                break
+            yield from self._source(path)
+        if self._page.parts or self._page.sources:
+            yield self._cut()
+
+    def _source(self, path: str) -> Iterator[Page]:
+        version = fingerprint(path, reading=self._settings.reading())
+        state = self._store.source(path)
+        if state and _is_complete(state, version):
+            self._carry(state.counts)
+            self._page.sources += 1
+            return
+        part = self._part = Part(uri=path, fingerprint=version or "", restart=True)
+        if state and version and state.next_fingerprint == version:
+            self._resume(part, state)
+        yield from self._chunks(path, part)
+        if not self._stop.is_set() and not self._unopened:
+            self._open_part().last = True
+            self._page.sources += 1
+        self._close_part()
+        if self._page.n_chunks >= MAX_PAGE_CHUNKS:
+            yield self._cut()
+
+    def _resume(self, part: Part, state: SourceState) -> None:
+        """Go on where an interrupted run stopped; what it stored counts unchanged."""
+        self._carry(state.next_counts)
+        part.restart = False
+        part.next_ordinal = state.next_ordinal
+        part.resume_offset = state.resume_offset
+        part.resume_line = state.resume_line
+        part.resume_ordinal = state.resume_ordinal
+        part.damage_offset = state.damage_offset
+
+    def _carry(self, counts: Counts) -> None:
+        page = self._page
+        page.read += sum(counts)
+        page.carried = Counts(*map(sum, zip(page.carried, counts, strict=True)))
+
+    def _chunks(self, path: str, part: Part) -> Iterator[Page]:
+        skip_before, told_before = part.next_ordinal, part.damage_offset
+        settings = self._settings
+        self._unopened = False
+
+        def on_damage(error: ReadError) -> None:
+            if not isinstance(error, RecordError):
+                raise error
+            if (error.offset or 0) >= told_before:
+                self._damage(error)
+
+        try:
+            with open_records(
+                path,
+                format=settings.format,
+                text_field=settings.text_field,
+                id_field=settings.id_field,
+                on_error=on_damage,
+                start=part.resume_offset,
+                start_line=part.resume_line,
+            ) as records:
+                for chunk in split(
+                    records,
+                    size=settings.chunk_size,
+                    overlap=settings.chunk_overlap,
+                    clean=settings.clean,
+                    first_ordinal=part.resume_ordinal,
+                ):
+                    if chunk.ordinal < skip_before:
+                        continue
+                    if self._stop.is_set():
+                        return
+                    self._add(chunk, resumable=records.format in RESUMABLE_FORMATS)
+                    if self._page_full():
+                        yield self._cut()
+        except ReadError as error:
+            self._unopened = isinstance(error, OpenError)
+            self._damage(error)
+
+    def _add(self, chunk: Chunk, *, resumable: bool) -> None:
+        part, page = self._open_part(), self._page
+        part.next_ordinal = chunk.ordinal + 1
+        if resumable and chunk.start != part.resume_offset:
+            part.resume_offset = chunk.start
+            part.resume_line = chunk.line
+            part.resume_ordinal = chunk.ordinal
+        page.read += 1
+        page.n_chunks += 1
+        if self._keep is not None and not self._keep(chunk):
+            part.filtered += 1
+            return
+        part.chunks.append(chunk)
+        part.hashes.append(self._hash(chunk.text))
+        page.cost_bytes += sys.getsizeof(chunk.text) + CHUNK_OVERHEAD_BYTES
+        page.cost_bytes += self._vector_bytes
+
+    def _damage(self, error: ReadError) -> None:
+        part, page = self._open_part(), self._page
+        part.damage.append(
+            DeadLetter(
+                source=part.uri,
+                start=error.offset or 0,
+                end=None,
+                line=error.line,
+                ordinal=None,
+                reason=error.reason,
+                attempts=1,
+                text=None,
+            )
+        )
+        part.damage_offset = (error.offset or 0) + 1
+        page.read += 1
+        page.n_chunks += 1
+        page.cost_bytes += CHUNK_OVERHEAD_BYTES
+
+    def _open_part(self) -> Part:
+        assert self._part is not None, "chunks come only while a source is open"  # noqa: S101  # states the invariant
+        return self._part
+
+    def _close_part(self) -> None:
+        if self._part is not None:
+            self._page.parts.append(self._part)
+            self._part = None
+
+    def _page_full(self) -> bool:
+        page = self._page
+        return (
+            page.n_chunks >= MAX_PAGE_CHUNKS or page.cost_bytes >= self._max_page_bytes
+        )
+
+    def _cut(self) -> Page:
+        """End the page; an open source goes on in the next one."""
+        before = self._part
+        self._close_part()
+        page, self._page = self._page, Page()
+        page.fresh = self._claim(page)
+        if before is not None:
+            self._part = Part(
+                uri=before.uri,
+                fingerprint=before.fingerprint,
+                next_ordinal=before.next_ordinal,
+                resume_offset=before.resume_offset,
+                resume_line=before.resume_line,
+                resume_ordinal=before.resume_ordinal,
+                damage_offset=before.damage_offset,
+            )
+        return page
+
+    def _claim(self, page: Page) -> list[tuple[bytes, str]]:
+        """Pick the texts that nobody has embedded or is embedding; claim them.
+
+        Claims are looked at before the store: a claim is given up only after its
+        vector is durable, so a text missing from both was never embedded.
+        """
+        texts = {
+            text_hash: chunk.text
+            for part in page.parts
+            for chunk, text_hash in zip(part.chunks, part.hashes, strict=True)
+        }
+        unclaimed = [text_hash for text_hash in texts if text_hash not in self._claimed]
+        known = self._store.known(unclaimed)
+        fresh = [(name, texts[name]) for name in unclaimed if name not in known]
+        self._claimed.update(name for name, _ in fresh)
+        return fresh
+
+
+def _is_complete(state: SourceState, version: str | None) -> bool:
+    """Tell whether this very version is stored, and no other was begun since."""
+    return (
+        version is not None
+        and state.fingerprint == version
+        and state.next_fingerprint is None
+    )
+
+
+def _discovered(sources: Iterable[str]) -> Iterator[str]:
+    """Yield the files that sources name; a source that is not there is an error."""
+    try:
+        yield from discover(sources)
+    except ReadError as error:
+        raise ConfigError(f"{error}: check the path") from error

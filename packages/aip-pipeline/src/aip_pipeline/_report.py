@@ -1,0 +1,78 @@
+"""What a run did: counts that must add up, and where its time went."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aip_pipeline._errors import ConservationError
+
+
+@dataclass(slots=True, kw_only=True)
+class IngestReport:
+    """Count what one run read, stored and paid for; counts are chunks unless named.
+
+    `read` is every chunk that the sources hold: the chunks of a source that did not
+    change are counted from the store, without reading it again. A damaged stretch of
+    a source that gave no chunk counts one in `read` and one in `dead`.
+    """
+
+    sources: int = 0
+    read: int = 0
+    stored: int = 0
+    unchanged: int = 0
+    filtered: int = 0
+    dead: int = 0
+    deleted: int = 0
+    embedded: int = 0
+    reused: int = 0
+    requests: int = 0
+    retries: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    bottleneck: str = "none"
+
+    def as_dict(self) -> dict[str, int | float | str]:
+        """Return the JSON object that `aip ingest --json` prints."""
+        values = asdict(self)
+        values["seconds"] = round(self.seconds, 3)
+        return values
+
+    def check(self) -> None:
+        """Compare what was read with what became of it.
+
+        Raises:
+            ConservationError: a chunk is missing or was counted twice.
+
+        >>> IngestReport(read=3, stored=2, dead=1).check()
+        >>> IngestReport(read=3, stored=2).check()
+        Traceback (most recent call last):
+        ...
+        aip_pipeline._errors.ConservationError: 3 chunks were read but 2 are ...
+        """
+        kept = self.stored + self.unchanged + self.filtered + self.dead
+        if kept != self.read:
+            raise ConservationError(
+                f"{self.read} chunks were read but {kept} are accounted for "
+                f"(stored {self.stored}, unchanged {self.unchanged}, "
+                f"filtered {self.filtered}, dead {self.dead}): please report this bug"
+            )
+
+
+def peak_memory_bytes() -> int:
+    """Return the most resident memory that this process ever held, in bytes.
+
+    Linux tells it per process (VmHWM); elsewhere getrusage comes nearest, though it
+    may inherit the parent's peak.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        return int(found.group(1)) * 1024 if found else 0
+    import resource  # noqa: PLC0415  # absent on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

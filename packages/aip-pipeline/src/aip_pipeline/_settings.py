@@ -1,0 +1,109 @@
+"""The settings of one ingestion: the same names in code and on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict, get_args
+
+from aip_readers import Format
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSettings:
+    """Hold what one ingestion is told; every default is safe in production.
+
+    Args:
+        store: URL of the system of record: `sqlite:///PATH`.
+        embedder: `local`, or `openai:MODEL` for an OpenAI-compatible server.
+        base_url: root of that server's API, such as `http://127.0.0.1:8000/v1`.
+        dimensions: components asked of each vector; None leaves it to the model.
+        chunk_size: most characters in one chunk.
+        chunk_overlap: characters that neighbouring chunks share, at most half.
+        batch_size: most texts in one request to the embedder.
+        concurrency: requests in flight, or "adaptive" to find the server's limit.
+        rpm: requests a minute that the server admits; None when not known.
+        tpm: tokens a minute that the server admits; None when not known.
+        clean: "nfc" normalizes text and drops control characters; "none" does not.
+        fulltext: keep a full-text index; None follows an existing store, else True.
+        format: "auto", or the name of a format of aip-readers.
+        text_field: the field of a record that holds its text.
+        id_field: the field of a record that names it.
+        max_memory_bytes: bound on text and vectors in flight, not on the process.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+
+    store: str = "sqlite:///aip.db"
+    embedder: str = "local"
+    base_url: str | None = None
+    dimensions: int | None = None
+    chunk_size: int = 1000
+    chunk_overlap: int = 100
+    batch_size: int = 64
+    concurrency: int | Literal["adaptive"] = "adaptive"
+    rpm: int | None = None
+    tpm: int | None = None
+    clean: Literal["nfc", "none"] = "nfc"
+    fulltext: bool | None = None
+    format: Format = "auto"
+    text_field: str = "text"
+    id_field: str | None = None
+    max_memory_bytes: int = 32 * MIB
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before anything is read or paid for."""
+        for name, low in _LOWEST.items():
+            value = getattr(self, name)
+            if isinstance(value, int) and value < low:
+                raise ValueError(f"{name} must be at least {low}, not {value}")
+        if self.chunk_overlap > self.chunk_size // 2:
+            raise ValueError(
+                f"chunk_overlap ({self.chunk_overlap}) must be at most half of "
+                f"chunk_size ({self.chunk_size})"
+            )
+        for name, known in (("clean", ("nfc", "none")), ("format", get_args(Format))):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(f"{name} must be one of {known}, not {value!r}")
+
+    def reading(self) -> str:
+        """Name what decides how a source becomes chunks; part of its fingerprint."""
+        return (
+            f"{self.chunk_size}/{self.chunk_overlap}/{self.clean}"
+            f"/{self.format}/{self.text_field}/{self.id_field or ''}"
+        )
+
+
+class IngestOptions(TypedDict, total=False):
+    """Name the fields of `IngestSettings` that `ingest` takes as keywords."""
+
+    store: str
+    base_url: str | None
+    dimensions: int | None
+    chunk_size: int
+    chunk_overlap: int
+    batch_size: int
+    concurrency: int | Literal["adaptive"]
+    rpm: int | None
+    tpm: int | None
+    clean: Literal["nfc", "none"]
+    fulltext: bool | None
+    format: Format
+    text_field: str
+    id_field: str | None
+    max_memory_bytes: int
+
+
+_LOWEST = {
+    "dimensions": 1,
+    "chunk_size": 1,
+    "chunk_overlap": 0,
+    "batch_size": 1,
+    "concurrency": 1,
+    "rpm": 1,
+    "tpm": 1,
+    "max_memory_bytes": MIB,
+}

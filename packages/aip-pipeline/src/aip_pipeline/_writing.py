@@ -1,0 +1,114 @@
+"""Vectors and pages to transactions, on a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from aip_pipeline._reading import Page
+from aip_pipeline.stores import Counts, Poison, Store, Write
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_TRANSACTION_BYTES = 4 << 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Vectors:
+    """Hold the embeddings of one batch until they are stored."""
+
+    hashes: list[bytes]
+    array: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Committed:
+    """Tell what one transaction made durable."""
+
+    counts: Counts = field(default_factory=Counts)
+    pages: list[Page] = field(default_factory=list)
+    embedded: int = 0
+
+
+class Writer:
+    """Group what waits into transactions; vectors are stored as soon as they come.
+
+    The queue is bounded by the run's byte budget: all in it was admitted there. The
+    slower the disk, the more waits, and the more one transaction holds.
+
+    Args:
+        claimed: hashes being embedded; given up here once durable.
+        poison: texts that were refused, by hash; filled by the run.
+        on_commit: called on this thread after each transaction.
+    """
+
+    def __init__(
+        self,
+        *,
+        claimed: set[bytes],
+        poison: Mapping[bytes, Poison],
+        on_commit: Callable[[Committed], None],
+    ) -> None:
+        self._claimed = claimed
+        self._poison = poison
+        self._on_commit = on_commit
+        self._queue: queue.SimpleQueue[Vectors | Page | None] = queue.SimpleQueue()
+        self.busy_s = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait to be stored."""
+        return self._queue.qsize()
+
+    def put(self, item: Vectors | Page) -> None:
+        """Hand over what should become durable, in this order."""
+        self._queue.put(item)
+
+    def close(self) -> None:
+        """Say that nothing more will come."""
+        self._queue.put(None)
+
+    def run(self, store: Store) -> None:
+        """Store what comes until `close`.
+
+        Raises:
+            StoreError: a transaction failed; those before it stand.
+        """
+        while (item := self._queue.get()) is not None:
+            started = monotonic()
+            last = self._transaction(store, item)
+            self.busy_s += monotonic() - started
+            if last:
+                return
+
+    def _transaction(self, store: Store, first: Vectors | Page) -> bool:
+        """Store what waits, up to the bound; tell whether `close` was met."""
+        write, done, size = Write(poison=self._poison), Committed(), 0
+        item: Vectors | Page | None = first
+        while item is not None:
+            size += self._add(item, write, done)
+            if size >= MAX_TRANSACTION_BYTES:
+                break
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        done.counts = store.commit(write)
+        self._claimed.difference_update(name for name, _ in write.vectors)
+        self._on_commit(done)
+        return item is None
+
+    def _add(self, item: Vectors | Page, write: Write, done: Committed) -> int:
+        if isinstance(item, Page):
+            write.parts.extend(item.parts)
+            done.pages.append(item)
+            return item.cost_bytes
+        rows = [row.tobytes() for row in item.array]
+        write.vectors.extend(zip(item.hashes, rows, strict=True))
+        done.embedded += len(rows)
+        return int(item.array.nbytes)

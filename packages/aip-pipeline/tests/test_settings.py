@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+import pytest
+
+from aip_pipeline import ConservationError, IngestReport, IngestSettings
+from aip_pipeline._settings import IngestOptions
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"chunk_size": 0}, "chunk_size must be at least 1, not 0"),
+        ({"chunk_overlap": -1}, "chunk_overlap must be at least 0, not -1"),
+        ({"chunk_size": 100, "chunk_overlap": 51}, "at most half of chunk_size"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"concurrency": 0}, "concurrency must be at least 1"),
+        ({"dimensions": 0}, "dimensions must be at least 1"),
+        ({"max_memory_bytes": 1000}, "max_memory_bytes must be at least"),
+        ({"clean": "nfd"}, "clean must be one of .*'nfc'.*not 'nfd'"),
+        ({"format": "doc"}, "format must be one of .*'jsonl'.*not 'doc'"),
+    ],
+)
+def test_refuses_a_setting_out_of_range(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        IngestSettings(**given)
+
+
+def test_what_changes_the_chunks_changes_the_fingerprint() -> None:
+    plain = IngestSettings().reading()
+    for changed in (
+        IngestSettings(chunk_size=999),
+        IngestSettings(chunk_overlap=99),
+        IngestSettings(clean="none"),
+        IngestSettings(format="jsonl"),
+        IngestSettings(text_field="body"),
+        IngestSettings(id_field="id"),
+    ):
+        assert changed.reading() != plain
+    assert IngestSettings(batch_size=1, concurrency=3).reading() == plain
+
+
+def test_ingest_takes_every_setting_as_a_keyword() -> None:
+    settings = {field.name for field in fields(IngestSettings)} - {"embedder"}
+    assert set(get_type_hints(IngestOptions)) == settings
+
+
+def test_a_gap_in_the_counts_is_an_error() -> None:
+    IngestReport(read=4, stored=1, unchanged=1, filtered=1, dead=1).check()
+    with pytest.raises(ConservationError, match="4 chunks were read but 3"):
+        IngestReport(read=4, stored=1, unchanged=1, filtered=1).check()
