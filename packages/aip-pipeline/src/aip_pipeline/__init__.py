@@ -1,5 +1,81 @@
-"""Read, clean, chunk, batch, embed, store: resumable, exactly once, bounded."""
+"""Read, clean, chunk, batch, embed, store: resumable, exactly once, bounded.
+
+Names are imported on first use, so that `aip --version` does not wait for numpy.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from aip_pipeline._errors import (
+    ConfigError,
+    ConservationError,
+    EmbedderDenied,
+    EmbedderError,
+    EmbedderRefused,
+    EmbedderUnavailable,
+    PipelineError,
+    SpaceMismatch,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from aip_pipeline._ingest import Ingestion, ingest, ingest_sync
+    from aip_pipeline._report import IngestReport
+    from aip_pipeline._search import search
+    from aip_pipeline._settings import IngestSettings
+    from aip_pipeline.embedders import Embedder, open_embedder
+    from aip_pipeline.stores import Hit, Store, open_store
+
+__all__ = [
+    "ConfigError",
+    "ConservationError",
+    "Embedder",
+    "EmbedderDenied",
+    "EmbedderError",
+    "EmbedderRefused",
+    "EmbedderUnavailable",
+    "Hit",
+    "IngestReport",
+    "IngestSettings",
+    "Ingestion",
+    "PipelineError",
+    "SpaceMismatch",
+    "Store",
+    "StoreError",
+    "ingest",
+    "ingest_sync",
+    "open_embedder",
+    "open_store",
+    "search",
+]
+
+_HOMES = {
+    "Embedder": "embedders",
+    "Hit": "stores",
+    "IngestReport": "_report",
+    "IngestSettings": "_settings",
+    "Ingestion": "_ingest",
+    "Store": "stores",
+    "ingest": "_ingest",
+    "ingest_sync": "_ingest",
+    "open_embedder": "embedders",
+    "open_store": "stores",
+    "search": "_search",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module the first time it is asked for."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, those not imported yet included."""
+    return sorted({*globals(), *__all__})

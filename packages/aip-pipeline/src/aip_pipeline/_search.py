@@ -1,0 +1,74 @@
+"""Find stored passages: by vector, by words, or by both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from aip_pipeline.embedders import Embedder, open_embedder
+from aip_pipeline.stores import Hit, Store, open_store
+
+Mode: TypeAlias = Literal["hybrid", "vector", "lexical"]
+Ranked: TypeAlias = list[tuple[int, float]]
+
+# Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion outperforms Condorcet and
+# individual Rank Learning Methods", SIGIR 2009: k = 60.
+RANK_CONSTANT = 60
+MIN_CANDIDATES = 50
+
+
+async def search(
+    query: str,
+    *,
+    store: str = "sqlite:///aip.db",
+    k: int = 10,
+    mode: Mode = "hybrid",
+    embedder: Embedder | None = None,
+) -> list[Hit]:
+    """Return the k passages that answer *query* best, best first.
+
+    Args:
+        query: a question or some words.
+        store: URL of the store.
+        k: most passages returned.
+        mode: "vector" ranks by cosine, "lexical" by BM25, "hybrid" by both ranks.
+        embedder: used instead of the one that made the store.
+
+    Raises:
+        StoreError: there is no such store, or nothing in it.
+        ConfigError: the store has no full text to search.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    with open_store(store, create=False) as opened:
+        spec, base_url = opened.embedder()
+        lists: list[Ranked] = []
+        candidates = k if mode != "hybrid" else max(MIN_CANDIDATES, 4 * k)
+        if mode != "vector":
+            lists.append(await asyncio.to_thread(opened.by_words, query, k=candidates))
+        if mode != "lexical":
+            used = embedder or open_embedder(spec, base_url=base_url)
+            lists.append(await _by_vector(query, used, opened, k=candidates))
+        ranked = lists[0] if len(lists) == 1 else fuse(lists)
+        return await asyncio.to_thread(opened.hits, ranked[:k])
+
+
+async def _by_vector(query: str, embedder: Embedder, store: Store, *, k: int) -> Ranked:
+    async with embedder:
+        (vector,) = await embedder.embed([query])
+    return await asyncio.to_thread(store.by_vector, vector.tobytes(), k=k)
+
+
+def fuse(lists: Sequence[Ranked]) -> Ranked:
+    """Merge rankings by reciprocal rank: what several lists rank high comes first.
+
+    >>> fuse([[(7, 0.9), (8, 0.8)], [(8, 12.0), (9, 3.0)]])[0][0]
+    8
+    """
+    scores: defaultdict[int, float] = defaultdict(float)
+    for ranked in lists:
+        for rank, (chunk, _) in enumerate(ranked, start=1):
+            scores[chunk] += 1 / (RANK_CONSTANT + rank)
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

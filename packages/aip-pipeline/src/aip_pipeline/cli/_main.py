@@ -1,0 +1,112 @@
+"""The command `aip`: its subcommands, loaded when used, and how it fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+
+import click
+
+from aip_pipeline._errors import PipelineError
+
+OK, FAILED, USAGE, DEAD_LETTERS, INTERRUPTED = 0, 1, 2, 3, 130
+
+# Name of each command: the module it lives in, its line in `aip --help`.
+_COMMANDS = {
+    "dead": ("_dead", "See what could not be stored, and why."),
+    "ingest": ("_ingest", "Read, chunk, embed and store files."),
+    "search": ("_search", "Find stored passages."),
+    "status": ("_status", "Sum up what a store holds."),
+}
+
+
+class CommandGroup(click.Group):
+    """Load a subcommand when it is run, so that `aip --version` stays light.
+
+    Other distributions add subcommands through the entry-point group `aip.commands`.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name our commands and those that other distributions add."""
+        del ctx
+        return sorted({*_COMMANDS, *entry_points(group="aip.commands").names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        if cmd_name in _COMMANDS:
+            module = import_module(f"aip_pipeline.cli.{_COMMANDS[cmd_name][0]}")
+            found = module.command
+        else:
+            added = entry_points(group="aip.commands", name=cmd_name)
+            found = next(iter(added)).load() if added else None
+        return found if isinstance(found, click.Command) else None
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List our commands without importing them."""
+        rows = []
+        for name in self.list_commands(ctx):
+            if name in _COMMANDS:
+                rows.append((name, _COMMANDS[name][1]))
+            elif command := self.get_command(ctx, name):
+                rows.append((name, command.get_short_help_str()))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with dead letters, "
+    "130 interrupted. After 1 and 130, run the same command again to go on.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(
+    package_name="aip-pipeline", prog_name="aip", message="%(prog)s %(version)s"
+)
+def aip(*, debug: bool) -> None:
+    """Get text through an embedding model into a store, and passages out of it.
+
+    \b
+    Start here:
+      aip ingest docs README.md          read, chunk, embed, store in aip.db
+      aip search "how do I resume"       find passages, with file and line
+    """
+    del debug
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run `aip` and exit with its code; an error is one line on stderr."""
+    given = list(sys.argv[1:] if args is None else args)
+    try:
+        code = aip.main(given, prog_name="aip", standalone_mode=False)
+    except click.UsageError as error:
+        hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
+        code = _fail(error.format_message().rstrip("."), hint, code=USAGE)
+    except PipelineError as error:
+        if "--debug" in given:
+            raise
+        code = _fail(str(error), code=error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does: no one is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    except Exception as error:
+        if "--debug" in given:
+            raise
+        what = f"unexpected {type(error).__name__}: {error}"
+        code = _fail(what, "run again with --debug and report it", code=FAILED)
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _fail(*said: str, code: int) -> int:
+    sentence = ": ".join(part for part in said if part)
+    click.echo(f"aip: error: {sentence}", err=True)
+    return code

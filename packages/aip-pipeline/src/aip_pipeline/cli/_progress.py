@@ -1,0 +1,126 @@
+"""What a person sees of a run: progress on a terminal, then a summary."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from aip_pipeline._report import IngestReport
+from aip_pipeline.stores import DeadLetter
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from aip_pipeline._ingest import Ingestion
+
+REFRESH_S = 0.1
+MAX_LETTERS_SHOWN = 200
+
+
+class Progress:
+    """Show a run on stderr; only a terminal sees it move.
+
+    Args:
+        quiet: show no progress and no summary; dead letters and errors are still told.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._moving = sys.stderr.isatty() and not quiet
+        self._status: Status | None = None
+        self._letters = 0
+
+    def __enter__(self) -> Self:
+        """Start the display."""
+        if self._moving:
+            from rich.console import Console  # noqa: PLC0415  # only a terminal needs it
+
+            self._status = Console(stderr=True).status("starting")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Clear the display."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def say(self, sentence: str) -> None:
+        """Print one line, above the moving part."""
+        if self._status is not None:
+            self._status.console.print(
+                f"aip: {sentence}", highlight=False, markup=False
+            )
+        else:
+            click.echo(f"aip: {sentence}", err=True)
+
+    def dead_letter(self, letter: DeadLetter) -> None:
+        """Name what could not be stored, up to a bound."""
+        self._letters += 1
+        if self._letters <= MAX_LETTERS_SHOWN:
+            self.say(f"dead: {describe(letter)}")
+        elif self._letters == MAX_LETTERS_SHOWN + 1:
+            self.say("dead: ... and more: see `aip dead list`")
+
+    async def follow(self, run: Ingestion) -> None:
+        """Refresh the display until cancelled."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while self._status is not None:
+            report = run.report
+            seconds = max(loop.time() - started, 0.001)
+            self._status.update(
+                f"{report.sources:,} sources, {report.read:,} chunks read, "
+                f"{report.stored + report.unchanged:,} stored, {report.dead:,} dead; "
+                f"{report.stored / seconds:,.0f} chunks/s; "
+                f"waiting on {run.bottleneck}"
+            )
+            await asyncio.sleep(REFRESH_S)
+
+    def summary(self, report: IngestReport, *, store: str, interrupted: bool) -> None:
+        """Print what was done, on stdout."""
+        ended = "Interrupted" if interrupted else "Done"
+        click.echo(
+            f"{ended}: {report.sources:,} sources, {report.read:,} chunks in {store} "
+            f"after {report.seconds:.1f} s"
+        )
+        click.echo(
+            f"  read {report.read:,} = stored {report.stored:,} + unchanged "
+            f"{report.unchanged:,} + filtered {report.filtered:,} + dead "
+            f"{report.dead:,}"
+        )
+        click.echo(
+            f"  embedded {report.embedded:,} texts ({report.tokens:,} tokens), reused "
+            f"{report.reused:,}; {report.requests:,} requests, {report.retries:,} "
+            "retries"
+        )
+        click.echo(
+            f"  peak memory {report.peak_memory_bytes / 1e6:.0f} MB; bottleneck: "
+            f"{report.bottleneck}"
+        )
+        if interrupted:
+            click.echo("Run the same command again to go on from here.")
+        elif report.dead:
+            click.echo("What could not be stored: aip dead list" + _where(store))
+        elif report.sources:
+            click.echo(f'Next: aip search "your question"{_where(store)}')
+        else:
+            click.echo("Nothing to read there: no file with a suffix that aip knows.")
+
+
+def describe(letter: DeadLetter) -> str:
+    """Say where a dead letter stands and why it is dead."""
+    line = "" if letter.line is None else f" (line {letter.line})"
+    return f"{letter.source} at byte {letter.start}{line}: {letter.reason}"
+
+
+def _where(store: str) -> str:
+    return "" if store == "sqlite:///aip.db" else f" --store {store}"

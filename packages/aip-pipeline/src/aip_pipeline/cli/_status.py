@@ -1,0 +1,32 @@
+"""`aip status`: what a store holds, also while a run goes on."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from aip_pipeline.cli._main import OK
+from aip_pipeline.cli._options import json_option, store_option
+from aip_pipeline.stores import open_store
+
+
+@click.command()
+@store_option
+@json_option
+def command(*, store: str, as_json: bool) -> int:
+    """Sum up what a store holds; a run may go on meanwhile."""
+    with open_store(store, create=False) as opened:
+        status = opened.status()
+    if as_json:
+        click.echo(json.dumps(status._asdict()))
+        return OK
+    click.echo(f"{store}: embedder {status.embedder}, {status.dimensions} dimensions")
+    click.echo(
+        f"  {status.sources:,} sources ({status.unfinished:,} unfinished), "
+        f"{status.chunks:,} chunks, {status.embeddings:,} embeddings, "
+        f"{status.dead:,} dead"
+    )
+    if status.unfinished:
+        click.echo("  an ingest is running, or was interrupted: run it again to go on")
+    return OK
