@@ -58,6 +58,8 @@ class OpenAIServer:
         key: the only key accepted; None accepts all.
         model: the only model known; None knows all.
         fault_rate: part of the requests answered 500 or 429.
+        busy: so many first requests are answered 429.
+        quota: whether the account has any left; if not, 429 for ever.
         poison: a request holding this text is answered 400.
         max_texts: a request holding more is answered 413.
         refuses: body fields answered with 400.
@@ -71,6 +73,8 @@ class OpenAIServer:
     key: str | None = None
     model: str | None = None
     fault_rate: float = 0.0
+    busy: int = 0
+    quota: bool = True
     poison: str | None = None
     max_texts: int = 2048
     refuses: frozenset[str] = frozenset()
@@ -159,6 +163,11 @@ class OpenAIServer:
         return None
 
     def _fault(self) -> web.Response | None:
+        if not self.quota:
+            return _error(429, "You exceeded your quota.", code="insufficient_quota")
+        busy, self.busy = self.busy, max(0, self.busy - 1)
+        if busy:
+            return _error(429, "Rate limit reached.", {"retry-after-ms": "40"})
         if self._random.random() >= self.fault_rate:
             return None
         if self._random.random() < 0.5:
@@ -207,9 +216,13 @@ def _digest(text: str) -> bytes:
 
 
 def _error(
-    status: int, message: str, headers: dict[str, str] | None = None
+    status: int,
+    message: str,
+    headers: dict[str, str] | None = None,
+    *,
+    code: str | None = None,
 ) -> web.Response:
-    error = {"message": message, "type": "invalid_request_error", "code": None}
+    error = {"message": message, "type": "invalid_request_error", "code": code}
     return web.json_response({"error": error}, status=status, headers=headers)
 
 

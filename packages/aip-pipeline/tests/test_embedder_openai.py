@@ -189,6 +189,22 @@ async def test_server_that_never_answers_is_reported_after_the_first_deadline(
             await embedder.embed(["a"])
 
 
+async def test_busy_server_is_waited_for_beyond_the_first_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_openai, "FIRST_DEADLINE_S", 0.05)
+    async with OpenAIServer(busy=5) as server, at(server) as embedder:
+        assert (await embedder.embed(["a"])).shape == (1, 16)
+    assert server.statuses == {429: 5, 200: 1}
+
+
+async def test_account_without_quota_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_openai, "FIRST_DEADLINE_S", 0.05)
+    async with OpenAIServer(quota=False) as server, at(server) as embedder:
+        with pytest.raises(errors.EmbedderDenied, match="check the account's quota"):
+            await embedder.embed(["a"])
+
+
 async def test_embedder_recovers_once_the_server_is_up() -> None:
     async with OpenAIServer(key=KEY) as server, at(server) as embedder:
         with pytest.raises(errors.EmbedderDenied):

@@ -21,7 +21,7 @@ from aip_pipeline._errors import (
 from aip_pipeline.embedders._endpoint import Endpoint
 from aip_pipeline.embedders._protocol import BatchProfile, Usage
 from aip_pipeline.embedders._spec import Spec
-from aip_pipeline.embedders._translate import translated
+from aip_pipeline.embedders._translate import asked_to_wait, translated
 from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class OpenAIEmbedder:
     """Embed over HTTP; retries, pace and slots are the HTTP client's.
 
     The first request goes alone and has 15 s, so that a dead server or a wrong
-    key is known in seconds; the others wait for it. The vectors are what the
+    key is known in seconds; the others wait for it. A busy server (429, or any
+    Retry-After) is alive, and is waited for like later on. The vectors are what the
     server sends, of whatever length.
 
     Args:
@@ -161,7 +162,7 @@ class OpenAIEmbedder:
         return state.attempt_number >= (ATTEMPTS if self._proven else FIRST_ATTEMPTS)
 
     async def _knock(self, batch: list[str]) -> NDArray[np.float32] | None:
-        """Send the first request alone; None if another call's went before.
+        """Send the first request alone; None if the server is known to be alive.
 
         Raises:
             EmbedderError: it failed; the calls that waited for it fail with it.
@@ -180,6 +181,9 @@ class OpenAIEmbedder:
                     raise
                 return await self._ask_plainer(batch, refusal)
             except EmbedderError as error:
+                if asked_to_wait(error):
+                    self._proven = True
+                    return None
                 self._failures += 1
                 self._failure = error
                 raise

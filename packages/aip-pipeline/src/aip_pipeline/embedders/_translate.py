@@ -8,6 +8,7 @@ from aip_httpclient import (
     BodyTooLarge,
     CallError,
     ConnectError,
+    DeadlineExceeded,
     StatusRefused,
 )
 from aip_pipeline._errors import (
@@ -20,6 +21,10 @@ from aip_pipeline._errors import (
 # The texts may be at fault: too many, too long, or one of them poison.
 ABOUT_TEXTS = frozenset({400, 413, 422})
 _SERVER_FAULT = 500
+# Too busy for now, so alive: 529 is what some vendors say for 503.
+_BUSY = frozenset({429, 529})
+# A 429 that waiting does not cure, as the vendor marks it.
+_NO_QUOTA = b"insufficient_quota"
 _ADVICE = {
     401: "check the key in AIP_API_KEY or OPENAI_API_KEY",
     402: "check the account's billing",
@@ -41,6 +46,8 @@ def translated(error: CallError) -> EmbedderError:
             return refused(error)
         if status < _SERVER_FAULT:
             return denied(error)
+    if _NO_QUOTA in error.body:
+        return denied(error)
     tried = f"({_attempts(error)}, {error.elapsed_s:.1f} s)"
     said = f": {error.reason}" if error.reason else ""
     if isinstance(error, ConnectError):
@@ -52,6 +59,16 @@ def translated(error: CallError) -> EmbedderError:
         f"no embeddings from {error.url}: {error.what}{said} {tried}: run again when "
         "the server is well"
     )
+
+
+def asked_to_wait(error: EmbedderError) -> bool:
+    """Tell whether the server is alive and wants to be asked later."""
+    cause = error.__cause__
+    if not isinstance(error, EmbedderUnavailable):
+        return False
+    if not isinstance(cause, DeadlineExceeded):
+        return False
+    return cause.status in _BUSY or "Retry-After" in cause.headers
 
 
 def refused(error: CallError) -> EmbedderRefused:
