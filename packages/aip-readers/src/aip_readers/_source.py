@@ -13,6 +13,8 @@ from ._limits import Limits
 Path: TypeAlias = str | os.PathLike[str]
 
 BLOCK = 64 * 1024
+# Enough to know a compression or a byte order mark, whatever size is asked for after.
+HEAD = 64
 
 
 def absolute(path: Path) -> str:
@@ -62,7 +64,7 @@ class ByteSource:
     def _look(self) -> None:
         """Find the compression by the first bytes, whatever the suffix says."""
         while len(self._ahead) < len(MAGIC):
-            block = self._raw(BLOCK)
+            block = self._raw(HEAD)
             if not block:
                 break
             self._ahead += block
@@ -107,6 +109,8 @@ class ByteSource:
             block = self._gzip.read(size)
         elif self._ahead:
             block, self._ahead = self._ahead[:size], self._ahead[size:]
+            if len(block) < size:
+                block += self._raw(size - len(block))
         else:
             block = self._raw(size)
         self.position += len(block)

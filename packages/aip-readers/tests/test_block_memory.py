@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from aip_readers import FileChunkIterator
+
+
+def peak_of(path: Path, chunk_size: int) -> int:
+    tracemalloc.start()
+    try:
+        with FileChunkIterator(path, chunk_size=chunk_size) as blocks:
+            for _ in blocks:
+                pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [1_000_000, 8_000_000])
+def test_small_blocks_take_little_memory_at_any_file_size(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"x" * size)
+    peak_of(path, 1024)  # once before: what Python itself caches
+    assert peak_of(path, 1024) < 8_000
+
+
+def test_every_block_but_the_last_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(bytes(range(256)) * 10)
+    for chunk_size in (1, 63, 64, 65, 1000, 3000):
+        with FileChunkIterator(path, chunk_size=chunk_size) as blocks:
+            sizes = [len(block) for block in blocks]
+        assert set(sizes[:-1]) <= {chunk_size}
+        assert sum(sizes) == 2560
