@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,29 +41,32 @@ def resolve(
     """Find what a reference means when Sphinx does not.
 
     Names live in private modules but are documented where users import them; those
-    are found by their last part. What is not ours (the standard library, numpy)
-    stands as plain text. A name of ours that is not public stays an error.
+    are found by their last part. What users cannot import (a private base class) and
+    what is not ours (the standard library, numpy) stands as plain text. A public
+    name of ours that is not there stays an error.
     """
     target = str(node.get("reftarget", ""))
     name = target.rpartition(".")[2]
-    home = node.get("py:module")
-    known = env.get_domain("py").data["objects"]
-    for package in dict.fromkeys((target.partition(".")[0], home, *PACKAGES)):
+    python = env.get_domain("py")
+    for package in dict.fromkeys((target.partition(".")[0], *PACKAGES)):
         full = f"{package}.{name}"
-        if package in PACKAGES and full in known:
-            found = known[full]
-            return (
-                app.builder.env.get_domain("py").resolve_xref(
-                    env, env.docname, app.builder, "obj", full, node, text
-                )
-                if found
-                else None
+        if full in python.data["objects"]:
+            return python.resolve_xref(
+                env, env.docname, app.builder, "obj", full, node, text
             )
-    return None if target.startswith(PACKAGES) else text
+    return None if target.startswith(PACKAGES) and "._" not in target else text
+
+
+def end_literals(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Let a plural s follow a literal, which reStructuredText would refuse."""
+    lines[:] = [re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", line) for line in lines]
 
 
 def setup(app: Sphinx) -> None:
-    """Join the resolver, after checking that each package can be imported."""
+    """Join the two, after checking that each package can be imported."""
     for package in PACKAGES:
         importlib.import_module(package)
     app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", end_literals)
