@@ -146,7 +146,22 @@ def test_metadata_and_within_come_back(store: SqliteStore) -> None:
     assert (hit.within, hit.metadata) == ((2, 7), {"id": 3})
 
 
+def test_a_second_run_is_kept_out(store: SqliteStore) -> None:
+    other = SqliteStore(store.path)
+    with other, pytest.raises(StoreError, match="another run is writing"):
+        other.claim(spec="local", base_url=None, fulltext=None)
+
+
+def test_a_store_without_vectors_may_change_its_embedder(store: SqliteStore) -> None:
+    store.claim(spec="openai:m", base_url="http://127.0.0.1:1/v1", fulltext=None)
+    with pytest.raises(StoreError, match="is empty: run `aip ingest` first"):
+        store.embedder()
+    store.commit(Write(vectors=[(b"h", unit(1, 2))]))
+    assert store.embedder() == ("openai:m", "http://127.0.0.1:1/v1")
+
+
 def test_spaces_never_mix(store: SqliteStore) -> None:
+    store.commit(Write(vectors=[(b"h", unit(1, 2))]))
     store.claim(spec="local", base_url=None, fulltext=None)
     with pytest.raises(SpaceMismatch, match=r"'local'.*'openai:m'") as caught:
         store.claim(spec="openai:m", base_url=None, fulltext=None)

@@ -61,6 +61,7 @@ class CommandGroup(click.Group):
 
 @click.group(
     cls=CommandGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with dead letters, "
     "130 interrupted. After 1 and 130, run the same command again to go on.",
@@ -69,7 +70,8 @@ class CommandGroup(click.Group):
 @click.version_option(
     package_name="aip-pipeline", prog_name="aip", message="%(prog)s %(version)s"
 )
-def aip(*, debug: bool) -> None:
+@click.pass_context
+def aip(ctx: click.Context, *, debug: bool) -> None:
     """Get text through an embedding model into a store, and passages out of it.
 
     \b
@@ -77,7 +79,9 @@ def aip(*, debug: bool) -> None:
       aip ingest docs README.md          read, chunk, embed, store in aip.db
       aip search "how do I resume"       find passages, with file and line
     """
-    del debug
+    del debug  # read by `main`, which is where errors end
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
+
 from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
 from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._protocol import (
@@ -49,6 +51,7 @@ class SqliteStore:
         self._create = create
         self._connection: sqlite3.Connection | None = None
         self._source_ids: dict[str, tuple[int, int]] = {}
+        self._lock = FileLock(f"{self.path}.lock", blocking=False)
 
     def __enter__(self) -> Self:
         """Open the file, making its tables where there are none."""
@@ -76,6 +79,7 @@ class SqliteStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._lock.release()
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -129,27 +133,41 @@ class SqliteStore:
                 "name another with --store sqlite:///PATH"
             )
 
+    def _is_empty(self) -> bool:
+        found = self._db.execute("SELECT 1 FROM embedding LIMIT 1")
+        return found.fetchone() is None
+
     def _meta(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,))
         found = row.fetchone()
         return None if found is None else str(found[0])
 
     def claim(self, *, spec: str, base_url: str | None, fulltext: bool | None) -> None:
-        """Make the store this embedder's, or check that it is.
+        """Make the store this embedder's, or check that it is; keep other runs out.
+
+        Two runs at once would pay for the same texts. The lock is the operating
+        system's, so a killed run leaves none behind.
 
         Raises:
+            StoreError: another run is writing to the store.
             SpaceMismatch: another embedder's vectors are stored.
             ConfigError: the store's full text is not what was asked for.
         """
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"another run is writing to the store at {self.path}: wait for it, "
+                "or use another store with --store"
+            ) from error
         with self._transaction() as db:
             stored = self._meta("embedder")
             if stored is None:
-                db.execute("INSERT INTO meta VALUES ('embedder', ?)", (spec,))
                 wanted = "0" if fulltext is False else "1"
                 db.execute("INSERT INTO meta VALUES ('fulltext', ?)", (wanted,))
                 if wanted == "1":
                     _run_script(db, sql.FULLTEXT)
-            elif stored != spec:
+            elif stored != spec and not self._is_empty():
                 raise SpaceMismatch(
                     f"the store at {self.path} holds vectors of {stored!r}, which "
                     f"cannot be compared with those of {spec!r}: use that embedder, "
@@ -162,9 +180,8 @@ class SqliteStore:
                     f"the store at {self.path} was made with full text: leave out "
                     "--no-fulltext, or use a new store with --store"
                 )
-            db.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('base_url', ?)", (base_url or "",)
-            )
+            meta = [("embedder", spec), ("base_url", base_url or "")]
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
 
     def embedder(self) -> tuple[str, str | None]:
         """Return the spec and base URL of the embedder that made the store.
@@ -174,7 +191,7 @@ class SqliteStore:
         """
         with self._named():
             spec = self._meta("embedder")
-            if spec is None:
+            if spec is None or self._is_empty():
                 raise StoreError(
                     f"the store at {self.path} is empty: run `aip ingest` first"
                 )
