@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labs._corpus import jsonl, prose
 from labs._measure import (
     KIB,
     MIB,
@@ -17,6 +18,7 @@ from labs._measure import (
     timed,
     traced,
 )
+from labs._peaks import Peaks, peaks, peaks_chart, peaks_figures
 from labs._registry import UnknownExperiment, catalogue, choose, experiment, perform
 from labs._result import (
     Chart,
@@ -43,6 +45,7 @@ __all__ = [
     "Figure",
     "Finding",
     "Fresh",
+    "Peaks",
     "Ratio",
     "Result",
     "Row",
@@ -59,9 +62,14 @@ __all__ = [
     "compare",
     "experiment",
     "fresh",
+    "jsonl",
     "number",
     "peak_bytes",
+    "peaks",
+    "peaks_chart",
+    "peaks_figures",
     "perform",
+    "prose",
     "scratch",
     "spread",
     "timed",

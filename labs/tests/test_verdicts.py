@@ -1,0 +1,90 @@
+"""Every experiment passes on the platform as it is, and fails on a broken one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import aip_readers
+from labs import catalogue, choose, perform
+from labs.experiments import lazy_range, reference_cycles, week_one
+
+
+@pytest.mark.parametrize("id_", [made.id for made in catalogue()])
+def test_the_quick_form_reproduces_its_claim(id_: str) -> None:
+    (made,) = choose([id_])
+    found = perform(made, quick=True).finding
+    shown = [table for table in found.tables if table.rows]
+    assert found.verdict != "not reproduced", f"{found.measured} {shown}"
+    assert found.charts, "an experiment draws something"
+
+
+def verdict_of(id_: str) -> str:
+    (made,) = choose([id_])
+    return perform(made, quick=True).finding.verdict
+
+
+def test_1_1_finds_a_range_that_holds_its_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lazy_range, "count", lazy_range.hold)
+    assert verdict_of("1.1") == "not reproduced"
+
+
+def test_1_2_finds_a_reader_that_leaves_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = aip_readers.open_records
+
+    def leaky(path: str) -> Any:
+        reference_cycles.cycles(2_000)
+        return real(path)
+
+    monkeypatch.setattr(aip_readers, "open_records", leaky)
+    assert verdict_of("1.2") == "not reproduced"
+
+
+def test_1_3_finds_an_iterator_that_reads_everything_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Hoarder(aip_readers.FileChunkIterator):
+        def __enter__(self) -> Any:
+            return Held(super().__enter__())
+
+    monkeypatch.setattr(aip_readers, "FileChunkIterator", Hoarder)
+    assert verdict_of("1.3") == "not reproduced"
+
+
+def test_1_4_finds_a_cleaner_that_holds_every_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = aip_readers.clean_chunks
+
+    def hoard(pieces: Iterator[str]) -> Iterator[str]:
+        return iter(list(real(pieces)))
+
+    monkeypatch.setattr(aip_readers, "clean_chunks", hoard)
+    assert verdict_of("1.4") == "not reproduced"
+
+
+def test_1_5_finds_a_splitter_that_loses_characters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(week_one, "stream", week_one.hold)
+    assert verdict_of("1.5") == "not reproduced"
+
+
+class Held:
+    """All blocks of an iterator at once, as a context manager."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.blocks = list(blocks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.blocks)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.blocks.clear()
