@@ -20,7 +20,12 @@ from aip_pipeline._errors import ConfigError, EmbedderRefused, PipelineError
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._report import IngestReport, peak_memory_bytes
 from aip_pipeline._settings import IngestOptions, IngestSettings
-from aip_pipeline._writing import Committed, Vectors, Writer
+from aip_pipeline._writing import (
+    MAX_TRANSACTION_BYTES,
+    Committed,
+    Vectors,
+    Writer,
+)
 from aip_pipeline.embedders import Embedder, open_embedder
 from aip_pipeline.stores import DeadLetter, Poison, letters_of, open_store
 from aip_readers import Chunk
@@ -125,7 +130,10 @@ class Ingestion:
             loop.call_soon_threadsafe(self._committed, done)
 
         self._writer = Writer(
-            claimed=self._claimed, poison=self._poison, on_commit=on_commit
+            max_bytes=min(MAX_TRANSACTION_BYTES, self._budget.max_bytes // 4),
+            claimed=self._claimed,
+            poison=self._poison,
+            on_commit=on_commit,
         )
         opened: asyncio.Future[None] = loop.create_future()
         writing = loop.run_in_executor(pool, self._write_all, loop, opened)

@@ -51,7 +51,7 @@ class IngestSettings:
     format: Format = "auto"
     text_field: str = "text"
     id_field: str | None = None
-    max_memory_bytes: int = 32 * MIB
+    max_memory_bytes: int = 12 * MIB
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is read or paid for."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_TRANSACTION_BYTES = 4 << 20
+# A transaction costs a disk flush and a segment of the full-text index, however small
+# it is; what a kill could lose of this is vectors not yet stored.
+MAX_TRANSACTION_S = 0.25
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,12 +39,12 @@ class Committed:
 
 
 class Writer:
-    """Group what waits into transactions; vectors are stored as soon as they come.
+    """Group what comes into transactions, each bounded in bytes and in time.
 
-    The queue is bounded by the run's byte budget: all in it was admitted there. The
-    slower the disk, the more waits, and the more one transaction holds.
+    The queue is bounded by the run's byte budget: all in it was admitted there.
 
     Args:
+        max_bytes: text and vectors in one transaction.
         claimed: hashes being embedded; given up here once durable.
         poison: texts that were refused, by hash; filled by the run.
         on_commit: called on this thread after each transaction.
@@ -50,15 +53,16 @@ class Writer:
     def __init__(
         self,
         *,
+        max_bytes: int,
         claimed: set[bytes],
         poison: Mapping[bytes, Poison],
         on_commit: Callable[[Committed], None],
     ) -> None:
+        self._max_bytes = max_bytes
         self._claimed = claimed
         self._poison = poison
         self._on_commit = on_commit
         self._queue: queue.SimpleQueue[Vectors | Page | None] = queue.SimpleQueue()
-        self.busy_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -79,23 +83,21 @@ class Writer:
         Raises:
             StoreError: a transaction failed; those before it stand.
         """
-        while (item := self._queue.get()) is not None:
-            started = monotonic()
+        last = False
+        while not last and (item := self._queue.get()) is not None:
             last = self._transaction(store, item)
-            self.busy_s += monotonic() - started
-            if last:
-                return
 
     def _transaction(self, store: Store, first: Vectors | Page) -> bool:
-        """Store what waits, up to the bound; tell whether `close` was met."""
+        """Store what comes, up to the bounds; tell whether `close` was met."""
         write, done, size = Write(poison=self._poison), Committed(), 0
+        deadline = monotonic() + MAX_TRANSACTION_S
         item: Vectors | Page | None = first
         while item is not None:
             size += self._add(item, write, done)
-            if size >= MAX_TRANSACTION_BYTES:
+            if size >= self._max_bytes:
                 break
             try:
-                item = self._queue.get_nowait()
+                item = self._queue.get(timeout=max(0.0, deadline - monotonic()))
             except queue.Empty:
                 break
         done.counts = store.commit(write)

@@ -91,7 +91,7 @@ _DEFAULT = IngestSettings()
 @option(
     "--max-memory",
     type=Size(),
-    default="32M",
+    default="12M",
     help="Bound on text and vectors in flight.",
 )
 @json_option
