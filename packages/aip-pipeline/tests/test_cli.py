@@ -205,7 +205,8 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(folder: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 
-    failed = aip(folder.parent, "ingest", "notes", limit=limit)
+    small = ("--max-memory", "1M")  # makes transactions small, too
+    failed = aip(folder.parent, "ingest", "notes", *small, limit=limit)
     assert failed.returncode == 1
     assert "free some disk space and run again" in only_line(failed.stderr)
     done = aip(folder.parent, "ingest", "notes", "--json")

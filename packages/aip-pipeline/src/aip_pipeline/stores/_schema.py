@@ -63,8 +63,8 @@ CREATE INDEX dead_by_source ON dead (source, generation);
 """
 
 # The index keeps no second copy of the text: it reads the chunk table's. Segments are
-# merged sixteen at a time (crisismerge) and not a little at every insert: measured, this
-# and a transaction of a thousand chunks make indexing cost 0.6 of the default.
+# merged sixteen at a time (crisismerge) and not a little at every insert: measured,
+# this and a transaction of a thousand chunks make indexing cost 0.6 of the default.
 FULLTEXT = """
 CREATE VIRTUAL TABLE chunk_fts USING fts5 (
     text, content = 'chunk', content_rowid = 'id', tokenize = 'porter unicode61'
