@@ -72,3 +72,8 @@ def test_answer_too_large_may_be_smaller_for_fewer_texts() -> None:
     error = translated(failed(BodyTooLarge, "body is larger"))
     assert isinstance(error, errors.EmbedderRefused)
     assert error.status == 413
+
+
+def test_status_without_a_reason_is_said_once() -> None:
+    error = translated(failed(StatusRefused, "answered 404 Not Found", status=404))
+    assert f"{URL} denied the request: answered 404 Not Found: check" in str(error)

@@ -73,17 +73,22 @@ def asked_to_wait(error: EmbedderError) -> bool:
 
 def refused(error: CallError) -> EmbedderRefused:
     """Blame the texts."""
-    status, said = error.status or 0, error.reason or error.what
-    message = f"{error.url} refused the texts: {status} {said}"
-    return EmbedderRefused(message, status=status, reason=said)
+    reason = error.reason or error.what
+    message = f"{error.url} refused the texts: {_said(error)}"
+    return EmbedderRefused(message, status=error.status or 0, reason=reason)
 
 
 def denied(error: CallError) -> EmbedderDenied:
     """Blame the key, the model or the address."""
-    status, said = error.status or 0, error.reason or error.what
+    status = error.status or 0
     advice = _ADVICE.get(status, "check the model's name, dimensions and base URL")
-    message = f"{error.url} denied the request: {status} {said}: {advice}"
+    message = f"{error.url} denied the request: {_said(error)}: {advice}"
     return EmbedderDenied(message, status=status)
+
+
+def _said(error: CallError) -> str:
+    """Put the status before the server's reason, which may be none."""
+    return f"{error.status} {error.reason.rstrip('. ')}" if error.reason else error.what
 
 
 def _why(error: ConnectError) -> str:
