@@ -209,8 +209,9 @@ class OpenAIEmbedder:
                 raise refusal
             return await self._ask(batch, deadline_s=FIRST_DEADLINE_S)
         raise EmbedderDenied(
-            f"{self._endpoint.base_url} refuses every text: {status} {reason.rstrip('. ')}: "
-            "check the model's name, the dimensions and the base URL",
+            f"{self._endpoint.base_url} refuses every text: {status} "
+            f"{reason.rstrip('. ')}: check the model's name, the dimensions and the "
+            "base URL",
             status=status,
         )
 
