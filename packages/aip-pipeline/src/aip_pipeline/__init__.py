@@ -21,6 +21,7 @@ from aip_pipeline._errors import (
 )
 
 if TYPE_CHECKING:
+    from aip_pipeline._export import export
     from aip_pipeline._ingest import Ingestion, ingest, ingest_sync
     from aip_pipeline._report import IngestReport
     from aip_pipeline._search import search
@@ -44,6 +45,7 @@ __all__ = [
     "SpaceMismatch",
     "Store",
     "StoreError",
+    "export",
     "ingest",
     "ingest_sync",
     "open_embedder",
@@ -58,6 +60,7 @@ _HOMES = {
     "IngestSettings": "_settings",
     "Ingestion": "_ingest",
     "Store": "stores",
+    "export": "_export",
     "ingest": "_ingest",
     "ingest_sync": "_ingest",
     "open_embedder": "embedders",

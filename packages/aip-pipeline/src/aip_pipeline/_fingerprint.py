@@ -27,6 +27,17 @@ def text_hasher(spec: str) -> Callable[[str], bytes]:
     return name
 
 
+def entry_id(uri: str, *, ordinal: int, text_hash: bytes) -> str:
+    """Name a chunk by its source, place and text, whatever version of it is stored.
+
+    >>> entry_id("/a", ordinal=0, text_hash=b"x")
+    'afac91c1574b4bd022d28cc3d1afd0fc'
+    """
+    named = blake2b(f"{uri}\0{ordinal}\0".encode(), digest_size=HASH_BYTES)
+    named.update(text_hash)
+    return named.hexdigest()
+
+
 def fingerprint(path: str, *, reading: str) -> str | None:
     """Name the version of a file and the way it is read; None where it can't be told.
 

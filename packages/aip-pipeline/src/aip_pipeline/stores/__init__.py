@@ -6,6 +6,7 @@ from aip_pipeline._errors import ConfigError
 from aip_pipeline.stores._protocol import (
     Counts,
     DeadLetter,
+    Entry,
     Hit,
     Part,
     Poison,
@@ -20,6 +21,7 @@ from aip_pipeline.stores._sqlite import SqliteStore
 __all__ = [
     "Counts",
     "DeadLetter",
+    "Entry",
     "Hit",
     "Part",
     "Poison",

@@ -136,6 +136,25 @@ class Hit(NamedTuple):
     within: tuple[int, int] | None
 
 
+class Entry(NamedTuple):
+    """Return one live chunk with all that is kept of it.
+
+    `id` names source, place and text: it is the same in every export of the same
+    content. `start` and `end` are raw byte offsets, `within` counts characters of the
+    record's decoded text, `vector` holds the bytes of float32 numbers.
+    """
+
+    id: str
+    source: str
+    start: int
+    end: int
+    line: int
+    within: tuple[int, int] | None
+    text: str
+    vector: bytes
+    metadata: dict[str, object]
+
+
 class StoreStatus(NamedTuple):
     """Sum up what a store holds."""
 
@@ -188,6 +207,9 @@ class Store(Protocol):
 
     def hits(self, ranked: Iterable[tuple[int, float]]) -> list[Hit]:
         """Return the passages of ranked chunk ids, in their order."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every live chunk by source and ordinal, all of one moment."""
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield what stands dead, by source and offset."""

@@ -152,6 +152,16 @@ SELECT chunk.id, source.uri, span_start, span_end, within_start, within_end, lin
 FROM chunk JOIN source ON source.id = chunk.source WHERE chunk.id IN ({marks})
 """
 
+# The order is that of two indexes, so nothing is sorted and memory stays constant.
+LIVE_ENTRIES = """
+SELECT source.uri, ordinal, span_start, span_end, within_start, within_end, line,
+    chunk.text_hash, text, metadata, vector
+FROM source
+CROSS JOIN chunk ON chunk.source = source.id AND chunk.generation = source.generation
+LEFT JOIN embedding ON embedding.text_hash = chunk.text_hash
+ORDER BY source.uri, ordinal
+"""
+
 LIVE_DEAD = """
 SELECT source.uri, span_start, span_end, line, ordinal, reason, attempts, text
 FROM dead JOIN source ON source.id = dead.source

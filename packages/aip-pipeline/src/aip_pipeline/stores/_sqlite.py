@@ -15,10 +15,12 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
+from aip_pipeline._fingerprint import entry_id
 from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._protocol import (
     Counts,
     DeadLetter,
+    Entry,
     Hit,
     Part,
     SourceState,
@@ -332,6 +334,23 @@ class SqliteStore:
             by_id = {row[0]: row for row in rows}
         return [_hit(by_id[chunk], score) for chunk, score in scores.items()]
 
+    def entries(self) -> Iterator[Entry]:
+        """Yield every live chunk by source and ordinal, all of one moment.
+
+        A run may write meanwhile; what it commits later is not seen. Holds one chunk.
+
+        Raises:
+            StoreError: a chunk has no vector.
+        """
+        with self._named():
+            for row in self._db.execute(sql.LIVE_ENTRIES):
+                if row[-1] is None:
+                    raise StoreError(
+                        f"chunk {row[1]} of {row[0]} has no vector in the store at "
+                        f"{self.path}: run `aip verify --repair`, then ingest again"
+                    )
+                yield _entry(row)
+
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield what stands dead, by source and offset."""
         with self._named():
@@ -386,6 +405,14 @@ def _hit(row: tuple[Any, ...], score: float) -> Hit:
     within = None if within_start is None else (within_start, within_end)
     more = json.loads(metadata) if metadata else {}
     return Hit(score, uri, start, end, line, text, more, within)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    uri, ordinal, start, end, first, last, line, text_hash, text, metadata, vector = row
+    within = None if first is None else (first, last)
+    more = json.loads(metadata) if metadata else {}
+    name = entry_id(uri, ordinal=ordinal, text_hash=text_hash)
+    return Entry(name, uri, start, end, line, within, text, vector, more)
 
 
 def _run_script(db: sqlite3.Connection, script: str) -> None:

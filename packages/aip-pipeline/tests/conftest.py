@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from command import Aip
+
+
+@pytest.fixture
+def aip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Aip:
+    """Run `aip` in an empty folder, in an environment that sets nothing."""
+    for name in list(os.environ):
+        if name.startswith("AIP_") or name.endswith("API_KEY"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return Aip(tmp_path, capsys)
