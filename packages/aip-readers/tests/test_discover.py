@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from aip_readers import NoMatchError, OpenError, discover
+from aip_readers import NoMatchError, OpenError, ReadError, covers, discover
 
 
 @pytest.fixture
@@ -85,3 +86,34 @@ def test_a_broken_link_is_an_error(tree: Path) -> None:
 def test_is_lazy(tree: Path) -> None:
     found = discover([tree, tree / "nowhere"])
     assert next(found).endswith("a.md")
+
+
+@pytest.mark.parametrize(
+    "pattern", [".", "sub", "x.dat", "*.txt", "**/*.txt", "sub/**", "[ab].*"]
+)
+def test_covers_what_discover_would_find_also_when_it_is_gone(
+    tree: Path, pattern: str
+) -> None:
+    covered = covers([tree / pattern])
+    found = set(discover([tree / pattern]))
+    everything = {str(path) for path in tree.rglob("*") if path.is_file()}
+    assert found
+    assert {path for path in everything if covered(path)} == found
+    gone = found.pop()
+    covered = covers([tree / pattern])
+    Path(gone).unlink()
+    assert covered(gone)
+    assert not covered(str(tree.parent / "elsewhere.txt"))
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_goes_on(
+    tree: Path,
+) -> None:
+    told: list[ReadError] = []
+    (tree / "z.txt").write_text("z")
+    walk = discover([tree], on_error=told.append)
+    found = [next(walk), next(walk)]
+    shutil.rmtree(tree / "sub")  # it was seen when the folder above was listed
+    found += walk
+    assert [os.path.relpath(path, tree) for path in found] == ["a.md", "b.txt", "z.txt"]
+    assert [error.source for error in told] == [str(tree / "sub")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._blocks import FileChunkIterator, reread
 from ._clean import Cleaner, clean_chunks
-from ._discover import discover
+from ._discover import covers, discover
 from ._errors import (
     CorruptError,
     EncodingError,
@@ -52,6 +52,7 @@ __all__ = [
     "Splitter",
     "TruncatedError",
     "clean_chunks",
+    "covers",
     "discover",
     "open_records",
     "read_chunks",

@@ -1,7 +1,7 @@
 """Find the files that patterns name: lazily, in order, each once."""
 
 # Paths are text here, as the operating system gives them; Path costs ten times as much.
-# ruff: noqa: PTH110, PTH112, PTH114, PTH118, PTH206
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH118, PTH206
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import translate
 
-from ._errors import NoMatchError, OpenError
+from ._errors import NoMatchError, OnError, OpenError
 from ._source import Path, absolute, open_error
 from ._suffixes import is_known
 
@@ -18,7 +18,9 @@ _MAGIC = re.compile(r"[*?\[]")
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
-def discover(patterns: Path | Iterable[Path]) -> Iterator[str]:
+def discover(
+    patterns: Path | Iterable[Path], *, on_error: OnError = "raise"
+) -> Iterator[str]:
     """Yield the absolute paths of the files that *patterns* name.
 
     A pattern is a file (taken whatever its suffix), a folder (recursive, by known
@@ -28,33 +30,63 @@ def discover(patterns: Path | Iterable[Path]) -> Iterator[str]:
     what an earlier pattern named does not come again. Holds the patterns and, on the
     way down, the names in each open folder: never the list of files.
 
-    Raises ``OpenError`` for what is missing or may not be listed, ``NoMatchError`` for
-    a glob that matches nothing.
+    Raises ``OpenError`` for what is missing, ``NoMatchError`` for a glob that matches
+    nothing. A folder below that may not be listed is an ``OpenError`` too; it is what
+    *on_error* settles: "skip" passes it over, a function is told.
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = [patterns]
     earlier: list[Callable[[str], bool]] = []
     for pattern in patterns:
-        paths, covers = _expand(absolute(pattern))
-        for path in paths:
+        name = absolute(pattern)
+        for path in _paths(name, on_error):
             if not any(covered(path) for covered in earlier):
                 yield path
-        earlier.append(covers)
+        earlier.append(_cover(name))
 
 
-def _expand(pattern: str) -> tuple[Iterator[str], Callable[[str], bool]]:
-    """Return the paths of one pattern, and the test whether it names a path."""
+def covers(patterns: Path | Iterable[Path]) -> Callable[[str], bool]:
+    """Return a test of whether ``discover(patterns)`` would come upon a path.
+
+    The path, an absolute one, need not exist any more: so a program can tell what has
+    vanished from what was never asked for.
+
+    >>> covers("/notes")("/notes/gone.txt"), covers("/notes")("/other/gone.txt")
+    (True, False)
+    """
+    if isinstance(patterns, str | os.PathLike):
+        patterns = [patterns]
+    tests = [_cover(absolute(pattern)) for pattern in patterns]
+    return lambda path: any(covered(path) for covered in tests)
+
+
+def _cover(pattern: str) -> Callable[[str], bool]:
+    """Return the test whether one pattern names a path."""
+    if not os.path.lexists(pattern) and _MAGIC.search(pattern):
+        root, tests = _parsed(pattern)
+        return lambda path: _in_glob(root, tests, path)
+    if os.path.isfile(pattern):
+        return pattern.__eq__
+    return lambda path: path == pattern or _in_folder(pattern, path)
+
+
+def _paths(pattern: str, on_error: OnError) -> Iterator[str]:
+    """Return the paths of one pattern."""
     if os.path.isdir(pattern):
-        return _walk(pattern), lambda path: _in_folder(pattern, path)
+        return _walk(_entries(pattern), on_error)
     if os.path.lexists(pattern):
-        return _file(pattern), pattern.__eq__
+        return _file(pattern)
     if not _MAGIC.search(pattern):
         raise OpenError(pattern, None, None, "no such file or folder")
+    return _glob(pattern, on_error)
+
+
+def _parsed(pattern: str) -> tuple[str, _State]:
+    """Return the folder that a glob starts from, and a test for each part below."""
     parts = pattern.split(os.sep)
     first = next(at for at, part in enumerate(parts) if _MAGIC.search(part))
     root = os.sep.join(parts[:first]) or os.sep
-    tests = [None if part == "**" else _name_test(part) for part in parts[first:]]
-    return _glob(pattern, root, tests), lambda path: _in_glob(root, tests, path)
+    return root, [None if part == "**" else _name_test(part) for part in parts[first:]]
 
 
 def _file(path: str) -> Iterator[str]:
@@ -82,16 +114,27 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         raise open_error(folder, error) from error
 
 
+def _listed(folder: str, on_error: OnError) -> list[os.DirEntry[str]]:
+    try:
+        return _entries(folder)
+    except OpenError as error:
+        if callable(on_error):
+            on_error(error)
+        elif on_error == "raise":
+            raise
+        return []
+
+
 def _passed_over(name: str) -> bool:
     return name.startswith(".") or name in _SKIPPED
 
 
-def _walk(folder: str) -> Iterator[str]:
-    for entry in _entries(folder):
+def _walk(entries: list[os.DirEntry[str]], on_error: OnError) -> Iterator[str]:
+    for entry in entries:
         if _passed_over(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
+            yield from _walk(_listed(entry.path, on_error), on_error)
         elif is_known(entry.name) and entry.is_file():
             yield entry.path
 
@@ -112,24 +155,25 @@ def _through_link(prefix: str, parts: list[str]) -> bool:
     )
 
 
-def _glob(pattern: str, root: str, tests: _State) -> Iterator[str]:
+def _glob(pattern: str, on_error: OnError) -> Iterator[str]:
+    root, tests = _parsed(pattern)
     found = False
-    for path in _matches(root, [tests]):
+    for path in _matches(root, [tests], on_error):
         found = True
         yield path
     if not found:
         raise NoMatchError(pattern, None, None, "the pattern matches no file")
 
 
-def _matches(folder: str, states: list[_State]) -> Iterator[str]:
+def _matches(folder: str, states: list[_State], on_error: OnError) -> Iterator[str]:
     if not os.path.isdir(folder):
         return
-    for entry in _entries(folder):
+    for entry in _listed(folder, on_error):
         after = [rest for state in states for rest in _after(entry.name, state)]
         if entry.is_dir(follow_symlinks=False):
             below = [rest for rest in after if rest]
             if below:
-                yield from _matches(entry.path, below)
+                yield from _matches(entry.path, below, on_error)
         elif any(map(_is_done, after)) and entry.is_file():
             yield entry.path
 
