@@ -9,7 +9,7 @@ import pytest
 
 import aip_readers
 from labs import catalogue, choose, perform
-from labs.experiments import lazy_range, reference_cycles, week_one
+from labs.experiments import lazy_range, reference_cycles, week_one, week_two
 
 
 @pytest.mark.parametrize("id_", [made.id for made in catalogue()])
@@ -72,6 +72,13 @@ def test_1_5_finds_a_splitter_that_loses_characters(
 ) -> None:
     monkeypatch.setattr(week_one, "stream", week_one.hold)
     assert verdict_of("1.5") == "not reproduced"
+
+
+def test_2_5_finds_a_pipeline_that_holds_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(week_two, "stream", week_two.hold)
+    assert verdict_of("2.5") == "not reproduced"
 
 
 class Held:

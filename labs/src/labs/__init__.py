@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labs._corpus import jsonl, prose
+from labs._loopback import embedding_server
 from labs._measure import (
     KIB,
     MIB,
@@ -60,6 +61,7 @@ __all__ = [
     "catalogue",
     "choose",
     "compare",
+    "embedding_server",
     "experiment",
     "fresh",
     "jsonl",

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 BLOCK_LINES = 8192
+LINES_OF_A_TEXT = 8
 PROSE = (
     "the pipeline reads a stream of bytes and keeps one piece in memory while "
     "another thread embeds what came before; nothing waits for the whole file, so "
@@ -28,7 +29,7 @@ def prose(path: Path, *, size: int) -> Path:
 
 
 def jsonl(path: Path, *, size: int) -> Path:
-    """Write at least *size* bytes of JSON lines, each with a ``text`` of its own.
+    """Write at least *size* bytes of JSON lines with texts of about 900 characters.
 
     No two texts are equal, so that none is known already when it is read.
     """
@@ -36,7 +37,8 @@ def jsonl(path: Path, *, size: int) -> Path:
     written = number = 0
     with path.open("wb") as file:
         while written < size:
-            text = f"{number} {lines[number % len(lines)]}"
+            at = number * LINES_OF_A_TEXT % len(lines)
+            text = f"{number} {' '.join(lines[at : at + LINES_OF_A_TEXT])}"
             written += file.write(json.dumps({"text": text}).encode() + b"\n")
             number += 1
     return path
