@@ -22,7 +22,7 @@ def test_all_names_are_sorted_and_complete() -> None:
 
 def test_every_experiment_says_everything() -> None:
     for made in catalogue():
-        for field in Experiment.__dataclass_fields__:
+        for field in Experiment.__dataclass_fields__.keys() - {"parts"}:
             assert getattr(made, field), f"{made.id} has no {field}"
 
 

@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -27,12 +29,14 @@ from labs.cli import main
 HEAVY = "matplotlib", "numpy", "aiohttp", "aip_readers", "aip_pipeline"
 
 
-def made(id_: str, *, verdict: Verdict, error: str = "") -> Experiment:
-    def run(quick: bool) -> Finding:  # noqa: FBT001  # the signature of every lab
+def made(
+    id_: str, *, verdict: Verdict, error: str = "", parts: tuple[str, ...] = ()
+) -> Experiment:
+    def run(quick: bool, only: Sequence[str] = ()) -> Finding:  # noqa: FBT001  # the signature of every lab
         if error:
             raise RuntimeError(error)
         return Finding(
-            measured=f"quick={quick} <b>",
+            measured=f"quick={quick} {''.join(only)}<b>",
             verdict=verdict,
             broken=Way(name="guess", code="1 < 2"),
             right=Way(name="know", code="2 > 1"),
@@ -62,7 +66,8 @@ def made(id_: str, *, verdict: Verdict, error: str = "") -> Experiment:
         )
 
     text = "title", "question", "hypothesis", "claim", "explanation", "production"
-    return Experiment(id=id_, run=run, **{name: f"{name} <i>" for name in text})
+    said: dict[str, Any] = {name: f"{name} <i>" for name in text}
+    return Experiment(id=id_, run=run, parts=parts, **said)
 
 
 @pytest.fixture
@@ -72,7 +77,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Experiment]:
     stand_in = {
         each.id: each
         for each in (
-            made("zeta", verdict="better"),
+            made("zeta", verdict="better", parts=("one", "two")),
             made("1.10", verdict="reproduced"),
             made("1.9", verdict="not reproduced"),
             made("2.0", verdict="reproduced", error="the disk is full"),
@@ -141,6 +146,17 @@ class TestRun:
         done = runner.invoke(main, ["run", "7.7"])
         assert done.exit_code == 2
         assert "no experiment 7.7: choose from all, 1.9, 1.10" in done.stderr
+
+    def test_a_part_runs_alone(self, runner: CliRunner) -> None:
+        done = runner.invoke(main, ["run", "zeta", "--only", "two", "--json"])
+        assert json.loads(done.stdout)[0]["measured"] == "quick=False two<b>"
+
+    def test_an_unknown_part_is_a_usage_error_that_names_the_known(
+        self, runner: CliRunner
+    ) -> None:
+        done = runner.invoke(main, ["run", "zeta", "--only", "three"])
+        assert done.exit_code == 2
+        assert "zeta has no part three: choose from one, two" in done.stderr
 
     def test_all_runs_each_once_even_when_named_again(self, runner: CliRunner) -> None:
         done = runner.invoke(main, ["run", "zeta", "all", "--json"])

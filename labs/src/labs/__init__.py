@@ -20,7 +20,15 @@ from labs._measure import (
     traced,
 )
 from labs._peaks import Peaks, peaks, peaks_chart, peaks_figures
-from labs._registry import UnknownExperiment, catalogue, choose, experiment, perform
+from labs._registry import (
+    UnknownExperiment,
+    UnknownPart,
+    catalogue,
+    check_parts,
+    choose,
+    experiment,
+    perform,
+)
 from labs._result import (
     Chart,
     Experiment,
@@ -55,10 +63,12 @@ __all__ = [
     "Table",
     "Traced",
     "UnknownExperiment",
+    "UnknownPart",
     "Verdict",
     "Way",
     "alternate",
     "catalogue",
+    "check_parts",
     "choose",
     "compare",
     "embedding_server",

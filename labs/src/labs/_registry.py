@@ -13,6 +13,21 @@ from labs._result import Experiment, Finding, Result
 _registered: dict[str, Experiment] = {}
 
 
+class UnknownPart(LookupError):
+    """Report the name of a part that an experiment does not have.
+
+    Args:
+        name: the name asked for.
+        made: the experiment.
+    """
+
+    def __init__(self, name: str, *, made: Experiment) -> None:
+        known = ", ".join(made.parts) or "none: it runs as a whole"
+        super().__init__(f"{made.id} has no part {name}: choose from {known}")
+        self.name = name
+        self.made = made
+
+
 class UnknownExperiment(LookupError):
     """Report ids that no experiment has.
 
@@ -38,16 +53,18 @@ def experiment(
     claim: str,
     explanation: str,
     production: str,
-) -> Callable[[Callable[[bool], Finding]], Experiment]:
+    parts: Sequence[str] = (),
+) -> Callable[[Callable[..., Finding]], Experiment]:
     """Register the decorated function as an experiment; its argument is *quick*.
 
-    The arguments are those of `Experiment`.
+    The arguments are those of `Experiment`. One with *parts* takes a second
+    argument: the names of those to run, or none for all.
 
     Raises:
         ValueError: another module registered the same id.
     """
 
-    def register(run: Callable[[bool], Finding]) -> Experiment:
+    def register(run: Callable[..., Finding]) -> Experiment:
         before = _registered.get(id_)
         if before is not None and before.run.__module__ != run.__module__:
             taken = before.run.__module__
@@ -61,6 +78,7 @@ def experiment(
             explanation=" ".join(explanation.split()),
             production=" ".join(production.split()),
             run=run,
+            parts=tuple(parts),
         )
         return made
 
@@ -89,10 +107,26 @@ def choose(ids: Sequence[str]) -> tuple[Experiment, ...]:
     return tuple(known[id_] for id_ in dict.fromkeys(wanted))
 
 
-def perform(made: Experiment, *, quick: bool) -> Result:
-    """Run one experiment and note how long it took."""
+def check_parts(made: Experiment, only: Sequence[str]) -> None:
+    """Refuse names that are no part of *made*.
+
+    Raises:
+        UnknownPart: there is one.
+    """
+    for name in only:
+        if name not in made.parts:
+            raise UnknownPart(name, made=made)
+
+
+def perform(made: Experiment, *, quick: bool, only: Sequence[str] = ()) -> Result:
+    """Run one experiment, or *only* some parts of it, and note how long it took.
+
+    Raises:
+        UnknownPart: it has no part of that name.
+    """
+    check_parts(made, only)
     start = time.perf_counter()
-    finding = made.run(quick)
+    finding = made.run(quick, only) if only else made.run(quick)
     seconds = time.perf_counter() - start
     return Result(experiment=made, finding=finding, seconds=seconds, quick=quick)
 

@@ -161,7 +161,9 @@ class Experiment:
         claim: the figure or behaviour claimed beforehand, with its unit.
         explanation: why it comes out so.
         production: what it means for a running system, and which part acts on it.
-        run: measures; given whether to take the quick form.
+        run: measures; given whether to take the quick form, and, where there are
+            parts, the names of those to run.
+        parts: names of what can be run alone; empty where it is all one.
     """
 
     id: str
@@ -171,7 +173,8 @@ class Experiment:
     claim: str
     explanation: str
     production: str
-    run: Callable[[bool], Finding]
+    run: Callable[..., Finding]
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,14 @@ import click
 from rich.console import Console
 
 from labs._machine import machine
-from labs._registry import UnknownExperiment, catalogue, choose, perform
+from labs._registry import (
+    UnknownExperiment,
+    UnknownPart,
+    catalogue,
+    check_parts,
+    choose,
+    perform,
+)
 from labs._result import Experiment, Finding, Result
 from labs._show import show_list, show_result, show_verdicts
 
@@ -37,6 +44,12 @@ def list_(*, as_json: bool) -> None:
 @main.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...|all")
 @click.option("--quick", is_flag=True, help="Smaller sizes, for tests.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PART",
+    help="Run this part of the experiment alone; may be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.option(
     "--report",
@@ -52,6 +65,7 @@ def run(
     *,
     ids: tuple[str, ...],
     quick: bool,
+    only: tuple[str, ...],
     as_json: bool,
     report: Path | None,
     plots: Path | None,
@@ -62,11 +76,15 @@ def run(
     """
     try:
         chosen = choose(ids)
-    except UnknownExperiment as error:
+        for made in chosen:
+            check_parts(made, only)
+    except (UnknownExperiment, UnknownPart) as error:
         raise click.UsageError(str(error)) from error
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
-    results = [_perform(made, quick=quick, silent=as_json) for made in chosen]
+    results = [
+        _perform(made, quick=quick, only=only, silent=as_json) for made in chosen
+    ]
     if as_json:
         click.echo(json.dumps([each.summary() for each in results], indent=1))
     elif len(results) > 1:
@@ -83,12 +101,14 @@ def run(
     sys.exit(1 if broken else 0)
 
 
-def _perform(made: Experiment, *, quick: bool, silent: bool) -> Result:
+def _perform(
+    made: Experiment, *, quick: bool, only: tuple[str, ...], silent: bool
+) -> Result:
     """Run one experiment; its own failure is a result too, so that the rest run."""
     progress = Console(stderr=True)
     try:
         with progress.status(f"{made.id}  {made.title}"):
-            result = perform(made, quick=quick)
+            result = perform(made, quick=quick, only=only)
     except Exception as error:  # noqa: BLE001  # told on stderr, in the result, by the exit code
         said = f"{type(error).__name__}: {error}"[-STDERR_TAIL_CHARS:]
         click.echo(f"labs: error: experiment {made.id} failed: {said}", err=True)

@@ -1,0 +1,185 @@
+"""What a chunk costs: processor time, wall time and requests, beside the script."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from labs._measure import MIB, Spread, scratch, spread
+from labs._result import Row, number
+from labs.experiments.ingest._client import (
+    IN_FLIGHT,
+    SAME_WORK,
+    UNCUT,
+    Run,
+    Server,
+    aip,
+    run,
+    script,
+    serving,
+)
+from labs.experiments.ingest._corpus import Corpus, write_corpus
+
+ROUNDS = 3
+BATCH = 64
+CUT = 1000  # characters, the default of both sides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one run cost.
+
+    Args:
+        cpu_s: processor time for 10,000 chunks.
+        per_s: chunks a second, from the start of the process to its end.
+        first_s: from the start of the process to the first request.
+        requests: sent, all of them.
+        texts: embedded, each once.
+    """
+
+    cpu_s: float
+    per_s: float
+    first_s: float
+    requests: int
+    texts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One amount of work, done by both sides.
+
+    Args:
+        name: what it is called.
+        size: characters at which the script cuts.
+        options: of our side.
+        cpu_bar: our processor time over the script's may be so much.
+        speed_bar: our chunks a second over the script's must be so much.
+    """
+
+    name: str
+    size: int
+    options: tuple[str, ...]
+    cpu_bar: float
+    speed_bar: float
+
+
+WORKS = (
+    Work(name="same work", size=UNCUT, options=SAME_WORK, cpu_bar=1.0, speed_bar=1.0),
+    Work(name="everything on", size=CUT, options=(), cpu_bar=3.0, speed_bar=0.6),
+)
+REQUESTS_BAR, FIRST_BAR_S = 1.02, 0.5
+
+
+def cost(quick: bool) -> tuple[Row, ...]:
+    """Let both sides take turns on both works; the order swaps each round."""
+    with scratch() as folder:
+        n_bytes = MIB // 2 if quick else 100_000_000
+        corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
+        rows: list[Row] = []
+        for work in WORKS:
+            ours, theirs = _turns(work, corpus, folder, rounds=1 if quick else ROUNDS)
+            rows += compared(work, ours, theirs, quick=quick)
+        return tuple(rows)
+
+
+def _turns(
+    work: Work, corpus: Corpus, folder: Path, *, rounds: int
+) -> tuple[list[Cost], list[Cost]]:
+    def our_side(server: Server, database: Path) -> list[str]:
+        options = work.options
+        return aip(corpus.path, database, server.url, *options, concurrency=IN_FLIGHT)
+
+    def their_side(server: Server, database: Path) -> list[str]:
+        return script(corpus.path, database, server.url, size=work.size)
+
+    ours: list[Cost] = []
+    theirs: list[Cost] = []
+    for turn in range(rounds):
+        sides = [(ours, our_side), (theirs, their_side)]
+        for found, side in sides if turn % 2 else reversed(sides):
+            found.append(_once(side, folder))
+    return ours, theirs
+
+
+def _once(side: Callable[[Server, Path], list[str]], folder: Path) -> Cost:
+    database = folder / "store.db"
+    with serving() as server:
+        done = run(side(server, database), folder)
+        seen = server.stats()
+    for each in folder.glob("store.db*"):
+        each.unlink()
+    check(done)
+    texts = seen["distinct"]
+    return Cost(
+        cpu_s=1e4 * done.cpu_s / texts,
+        per_s=texts / done.wall_s,
+        first_s=seen["first_s"] - done.started_s,
+        requests=seen["requests"],
+        texts=texts,
+    )
+
+
+def check(done: Run, *, code: int = 0) -> None:
+    """Refuse to measure a run that did not do its work.
+
+    Raises:
+        RuntimeError: it ended with another exit code.
+    """
+    if done.code != code:
+        said = (done.stderr.strip() or "nothing")[-300:]
+        raise RuntimeError(f"a run ended with {done.code}, not {code}: it said {said}")
+
+
+def compared(
+    work: Work, ours: list[Cost], theirs: list[Cost], *, quick: bool
+) -> list[Row]:
+    """Judge what both sides cost."""
+    pairs = list(zip(ours, theirs, strict=True))
+    cpu = spread([our.cpu_s / their.cpu_s for our, their in pairs])
+    speed = spread([our.per_s / their.per_s for our, their in pairs])
+    first = spread([our.first_s for our in ours])
+    needed = math.ceil(ours[0].texts / BATCH)
+    sent = max(our.requests for our in ours)
+    return [
+        Row(
+            work=f"{work.name}: CPU s per 10,000 chunks",
+            reference=_figures([their.cpu_s for their in theirs]),
+            bar=f"<= {work.cpu_bar} x",
+            measured=f"{text(cpu)} x: {_figures([our.cpu_s for our in ours])}",
+            met=None if quick else cpu.median <= work.cpu_bar,
+        ),
+        Row(
+            work=f"{work.name}: chunks a second",
+            reference=_figures([their.per_s for their in theirs]),
+            bar=f">= {work.speed_bar} x",
+            measured=f"{text(speed)} x: {_figures([our.per_s for our in ours])}",
+            met=None if quick else speed.median >= work.speed_bar,
+        ),
+        Row(
+            work=f"{work.name}: requests / ceil(chunks / 64)",
+            reference=f"{theirs[0].requests / math.ceil(theirs[0].texts / BATCH):.3f}",
+            bar=f"<= {REQUESTS_BAR}",
+            measured=f"{sent / needed:.3f}: {sent} for {needed}",
+            met=sent <= math.ceil(REQUESTS_BAR * needed),
+        ),
+        Row(
+            work=f"{work.name}: s from start to first request",
+            reference=_figures([their.first_s for their in theirs]),
+            bar=f"<= {FIRST_BAR_S}",
+            measured=text(first),
+            met=None if quick else first.median <= FIRST_BAR_S,
+        ),
+    ]
+
+
+def text(figure: Spread) -> str:
+    """Write a median with the ends of its spread."""
+    if figure.runs == 1:
+        return number(figure.median)
+    return f"{number(figure.median)} ({number(figure.low)} to {number(figure.high)})"
+
+
+def _figures(values: list[float]) -> str:
+    return text(spread(values))

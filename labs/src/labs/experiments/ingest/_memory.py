@@ -1,0 +1,64 @@
+"""Peak memory: at two sizes, and with one line that does not end."""
+
+from __future__ import annotations
+
+from labs._measure import MIB, scratch
+from labs._result import Row
+from labs.experiments.ingest._client import IN_FLIGHT, aip, run, script, serving
+from labs.experiments.ingest._corpus import Corpus, write_corpus, write_one_line
+from labs.experiments.ingest._cost import CUT, check
+
+PEAK_BAR_MIB, GROWTH_BAR_MIB = 80, 4
+MB = 1_000_000
+DEAD_LETTERS = 3
+
+
+def memory(quick: bool) -> tuple[Row, ...]:
+    """Take the peak (VmHWM) of fresh processes, everything on, 32 in flight."""
+    small, large = (MB // 4, MB) if quick else (10 * MB, 1000 * MB)
+    with scratch() as folder:
+        path = folder / "corpus.jsonl"
+        few = write_corpus(path, n_bytes=small)
+        script_small, small_peak = _peak(few, ours=False), _peak(few)
+        many = write_corpus(path, n_bytes=large)
+        script_large, large_peak = _peak(many, ours=False), _peak(many)
+        path.unlink()
+        one = write_one_line(path, n_bytes=20 * MB if quick else 1000 * MB)
+        line_peak = _peak(one, code=DEAD_LETTERS)
+    growth = large_peak - small_peak
+    most = max(small_peak, large_peak)
+    return (
+        Row(
+            work=f"peak memory, MiB, {large // MB} MB of input",
+            reference=f"{script_large:.1f}",
+            bar=f"<= {PEAK_BAR_MIB}",
+            measured=f"{most:.1f}",
+            met=None if quick else most <= PEAK_BAR_MIB,
+        ),
+        Row(
+            work=f"its growth from {small / MB:g} MB, MiB",
+            reference=f"{script_large - script_small:.1f}",
+            bar=f"<= {GROWTH_BAR_MIB}",
+            measured=f"{growth:.1f}",
+            met=None if quick else growth <= GROWTH_BAR_MIB,
+        ),
+        Row(
+            work=f"peak memory, MiB, one line of {one.n_bytes // MB} MB",
+            reference="not run: it holds the line",
+            bar=f"<= {PEAK_BAR_MIB}, exit {DEAD_LETTERS}",
+            measured=f"{line_peak:.1f}, exit {DEAD_LETTERS}",
+            met=None if quick else line_peak <= PEAK_BAR_MIB,
+        ),
+    )
+
+
+def _peak(corpus: Corpus, *, ours: bool = True, code: int = 0) -> float:
+    """Run one side on a store of its own; give its peak in MiB."""
+    with scratch() as folder, serving() as server:
+        where = corpus.path, folder / "store.db", server.url
+        command = (
+            aip(*where, concurrency=IN_FLIGHT) if ours else script(*where, size=CUT)
+        )
+        done = run(command, folder)
+    check(done, code=code)
+    return done.peak_bytes / MIB
