@@ -60,7 +60,7 @@ class OpenAIServer:
         fault_rate: part of the requests answered 500 or 429.
         busy: so many first requests are answered 429.
         quota: whether the account has any left; if not, 429 for ever.
-        poison: a request holding this text is answered 400.
+        poison: a request holding this text is answered `poison_status`.
         max_texts: a request holding more is answered 413.
         refuses: body fields answered with 400.
         lie: how a 200 is made wrong.
@@ -76,6 +76,7 @@ class OpenAIServer:
     busy: int = 0
     quota: bool = True
     poison: str | None = None
+    poison_status: int = 400
     max_texts: int = 2048
     refuses: frozenset[str] = frozenset()
     lie: Lie = "none"
@@ -159,7 +160,8 @@ class OpenAIServer:
         if len(body["input"]) > self.max_texts:
             return _error(413, f"batch size > {self.max_texts}")
         if self.poison is not None and any(self.poison in t for t in body["input"]):
-            return _error(400, "'input' holds what the model cannot take.")
+            said = "'input' holds what the model cannot take."
+            return _error(self.poison_status, said)
         return None
 
     def _fault(self) -> web.Response | None:
@@ -252,6 +254,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--fault-rate", type=float, default=0.0)
     parser.add_argument("--poison")
+    parser.add_argument("--poison-status", type=int, default=400)
     parser.add_argument("--max-texts", type=int, default=2048)
     parser.add_argument("--delay-s", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)

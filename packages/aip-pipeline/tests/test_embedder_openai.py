@@ -163,7 +163,11 @@ async def test_wrong_path_is_denied_with_advice() -> None:
                 await embedder.embed(["a"])
 
 
-async def test_dead_server_is_reported_in_seconds_to_all_who_wait() -> None:
+async def test_dead_server_is_reported_in_seconds_to_all_who_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _openai.FIRST_ATTEMPTS == 6, "backoffs of 6.2 s at most, 3.1 s on average"
+    monkeypatch.setattr(_openai, "FIRST_ATTEMPTS", 3)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -172,11 +176,11 @@ async def test_dead_server_is_reported_in_seconds_to_all_who_wait() -> None:
     async with open_embedder("openai:test", base_url=address) as embedder:
         calls = (embedder.embed([text]) for text in TEXTS)
         answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 5
     assert {type(answer) for answer in answers} == {errors.EmbedderUnavailable}
     said = str(answers[0])
     assert f"cannot reach {address}/embeddings: " in said
-    assert "connection refused (6 attempts" in said
+    assert "connection refused (3 attempts" in said
     assert "is the server running" in said
 
 
@@ -238,6 +242,35 @@ async def test_poison_text_is_refused_with_the_servers_reason(
         )
         assert (await embedder.embed(["good"])).shape == (1, 16)
     assert server.bodies[-1]["encoding_format"] == "base64"
+
+
+@pytest.mark.parametrize("poison_first", [True, False])
+async def test_text_that_a_well_server_always_chokes_on_is_refused(
+    monkeypatch: pytest.MonkeyPatch, *, poison_first: bool
+) -> None:
+    monkeypatch.setattr(_openai, "ATTEMPTS", 2)
+    monkeypatch.setattr(_openai, "FIRST_ATTEMPTS", 2)
+    server = OpenAIServer(poison="poison", poison_status=500)
+    async with server, at(server) as embedder:
+        if not poison_first:
+            await embedder.embed(["good"])
+        with pytest.raises(errors.EmbedderRefused) as caught:
+            await embedder.embed(["good", "poison"])
+        assert caught.value.status == 500
+        assert (await embedder.embed(["good"])).shape == (1, 16)
+    assert server.statuses[500] == 2
+
+
+async def test_texts_are_not_blamed_where_the_server_is_ill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_openai, "ATTEMPTS", 2)
+    async with OpenAIServer() as server, at(server) as embedder:
+        await embedder.embed(["good"])
+        server.poison, server.poison_status = "", 500  # every text holds it
+        with pytest.raises(errors.EmbedderUnavailable, match="answered 500"):
+            await embedder.embed(["good"])
+    assert server.statuses[500] == 3
 
 
 async def test_too_large_a_batch_is_refused() -> None:

@@ -21,7 +21,7 @@ from aip_pipeline._errors import (
 from aip_pipeline.embedders._endpoint import Endpoint
 from aip_pipeline.embedders._protocol import BatchProfile, Usage
 from aip_pipeline.embedders._spec import Spec
-from aip_pipeline.embedders._translate import asked_to_wait, translated
+from aip_pipeline.embedders._translate import asked_to_wait, chokes, translated
 from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ ATTEMPTS: Final = 12
 # A 200 whose body is broken is asked again at once, so often in all.
 ASKS: Final = 3
 PROBE: Final = ("a",)
+# So many in a row pass a well server, and hardly one that answers 500 at random.
+PROBES: Final = 3
 _PERHAPS_SETTINGS: Final = frozenset({400, 422})
 # One text of the vendor's largest size says enough about bytes per token.
 _LEARN_FROM_TOKENS: Final = 8192
@@ -269,8 +271,22 @@ class OpenAIEmbedder:
                 deadline_s=deadline_s,
             )
         except CallError as error:
+            if chokes(error) and await self._is_well(self._client):
+                reason = error.reason or error.what
+                raise self._refused(reason, status=error.status or 0) from error
             raise translated(error) from error
         return response.body
+
+    async def _is_well(self, client: AsyncHttpClient) -> bool:
+        """Tell whether harmless texts pass, each at its first attempt."""
+        data = self._question.encode(PROBE)
+        try:
+            for _ in range(PROBES):
+                # Not called idempotent: a failing probe is not to be repeated.
+                await client.post("embeddings", data=data, deadline_s=FIRST_DEADLINE_S)
+        except CallError:
+            return False
+        return True
 
     def _refused(self, reason: str, *, status: int) -> EmbedderRefused:
         where = self._endpoint.base_url

@@ -9,6 +9,7 @@ from aip_httpclient import (
     CallError,
     ConnectError,
     DeadlineExceeded,
+    StatusFailed,
     StatusRefused,
 )
 from aip_pipeline._errors import (
@@ -69,6 +70,11 @@ def asked_to_wait(error: EmbedderError) -> bool:
     if not isinstance(cause, DeadlineExceeded):
         return False
     return cause.status in _BUSY or "Retry-After" in cause.headers
+
+
+def chokes(error: CallError) -> bool:
+    """Tell whether the server fell over this very request, however often asked."""
+    return isinstance(error, StatusFailed) and error.status == _SERVER_FAULT
 
 
 def refused(error: CallError) -> EmbedderRefused:
