@@ -212,7 +212,7 @@ class OpenAIEmbedder:
             return await self._ask(batch, deadline_s=FIRST_DEADLINE_S)
         raise EmbedderDenied(
             f"{self._endpoint.base_url} refuses every text: {status} "
-            f"{reason.rstrip('. ')}: check the model's name, the dimensions and the "
+            f"{reason.rstrip(' .:')}: check the model's name, the dimensions and the "
             "base URL",
             status=status,
         )

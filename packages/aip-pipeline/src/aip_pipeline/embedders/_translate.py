@@ -94,7 +94,9 @@ def denied(error: CallError) -> EmbedderDenied:
 
 def _said(error: CallError) -> str:
     """Put the status before the server's reason, which may be none."""
-    return f"{error.status} {error.reason.rstrip('. ')}" if error.reason else error.what
+    return (
+        f"{error.status} {error.reason.rstrip(' .:')}" if error.reason else error.what
+    )
 
 
 def _why(error: ConnectError) -> str:
