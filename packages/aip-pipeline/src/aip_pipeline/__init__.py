@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from aip_pipeline._report import IngestReport
     from aip_pipeline._search import search
     from aip_pipeline._settings import IngestSettings
+    from aip_pipeline._verify import verify
     from aip_pipeline.embedders import Embedder, open_embedder
-    from aip_pipeline.stores import Hit, Store, open_store
+    from aip_pipeline.stores import Fault, Hit, Store, open_store
 
 __all__ = [
     "ConfigError",
@@ -37,6 +38,7 @@ __all__ = [
     "EmbedderError",
     "EmbedderRefused",
     "EmbedderUnavailable",
+    "Fault",
     "Hit",
     "IngestReport",
     "IngestSettings",
@@ -51,10 +53,12 @@ __all__ = [
     "open_embedder",
     "open_store",
     "search",
+    "verify",
 ]
 
 _HOMES = {
     "Embedder": "embedders",
+    "Fault": "stores",
     "Hit": "stores",
     "IngestReport": "_report",
     "IngestSettings": "_settings",
@@ -66,6 +70,7 @@ _HOMES = {
     "open_embedder": "embedders",
     "open_store": "stores",
     "search": "_search",
+    "verify": "_verify",
 }
 
 

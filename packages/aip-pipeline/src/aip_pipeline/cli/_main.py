@@ -21,6 +21,7 @@ _COMMANDS = {
     "ingest": ("_ingest", "Read, chunk, embed and store files."),
     "search": ("_search", "Find stored passages."),
     "status": ("_status", "Sum up what a store holds."),
+    "verify": ("_verify", "Check a store against itself, and mend it."),
 }
 
 

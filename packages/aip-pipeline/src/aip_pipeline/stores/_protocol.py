@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from aip_readers import Chunk
+
+Remedy: TypeAlias = Literal["repair", "ingest", "restore"]
 
 
 class Counts(NamedTuple):
@@ -155,6 +157,22 @@ class Entry(NamedTuple):
     metadata: dict[str, object]
 
 
+class Fault(NamedTuple):
+    """Name one thing in a store that is not as it must be.
+
+    `check` is "sqlite", "fulltext", "orphan", "vector", "chunk" or "count". `remedy`
+    is "repair" where a repair mends it alone, "ingest" where its source must then be
+    ingested again (a repair marks it), "restore" where only a backup, or a new store,
+    helps. `mended` tells whether a repair did its part.
+    """
+
+    check: str
+    where: str
+    what: str
+    remedy: Remedy
+    mended: bool
+
+
 class StoreStatus(NamedTuple):
     """Sum up what a store holds."""
 
@@ -210,6 +228,9 @@ class Store(Protocol):
 
     def entries(self) -> Iterator[Entry]:
         """Yield every live chunk by source and ordinal, all of one moment."""
+
+    def verify(self, *, repair: bool) -> Iterator[Fault]:
+        """Yield each way in which the store disagrees with itself; mend if asked."""
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield what stands dead, by source and offset."""

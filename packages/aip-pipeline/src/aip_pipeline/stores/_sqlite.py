@@ -21,6 +21,7 @@ from aip_pipeline.stores._protocol import (
     Counts,
     DeadLetter,
     Entry,
+    Fault,
     Hit,
     Part,
     SourceState,
@@ -28,6 +29,7 @@ from aip_pipeline.stores._protocol import (
     Write,
     letters_of,
 )
+from aip_pipeline.stores._verify import Verification, run_script
 from aip_readers import Chunk
 
 LOOK_UP_HASHES = 500  # SQLite's oldest default allows 999 parameters
@@ -155,20 +157,14 @@ class SqliteStore:
             SpaceMismatch: another embedder's vectors are stored.
             ConfigError: the store's full text is not what was asked for.
         """
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise StoreError(
-                f"another run is writing to the store at {self.path}: wait for it, "
-                "or use another store with --store"
-            ) from error
+        self._keep_others_out()
         with self._transaction() as db:
             stored = self._meta("embedder")
             if stored is None:
                 wanted = "0" if fulltext is False else "1"
                 db.execute("INSERT INTO meta VALUES ('fulltext', ?)", (wanted,))
                 if wanted == "1":
-                    _run_script(db, sql.FULLTEXT)
+                    run_script(db, sql.FULLTEXT)
             elif stored != spec and not self._is_empty():
                 raise SpaceMismatch(
                     f"the store at {self.path} holds vectors of {stored!r}, which "
@@ -184,6 +180,30 @@ class SqliteStore:
                 )
             meta = [("embedder", spec), ("base_url", base_url or "")]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
+
+    def _keep_others_out(self) -> None:
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"another run is writing to the store at {self.path}: wait for it, "
+                "or use another store with --store"
+            ) from error
+
+    def verify(self, *, repair: bool) -> Iterator[Fault]:
+        """Yield each way in which the store disagrees with itself; see `verify`.
+
+        Nobody may write meanwhile. Repairs are durable once the iterator ends.
+
+        Raises:
+            StoreError: another run is writing to the store.
+        """
+        self._keep_others_out()
+        with self._named():
+            spec, fulltext = self._meta("embedder"), self._meta("fulltext") == "1"
+            yield from Verification(
+                self._db, spec=spec, fulltext=fulltext, repair=repair
+            ).faults()
 
     def embedder(self) -> tuple[str, str | None]:
         """Return the spec and base URL of the embedder that made the store.
@@ -413,16 +433,6 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     more = json.loads(metadata) if metadata else {}
     name = entry_id(uri, ordinal=ordinal, text_hash=text_hash)
     return Entry(name, uri, start, end, line, within, text, vector, more)
-
-
-def _run_script(db: sqlite3.Connection, script: str) -> None:
-    """Run statements inside the open transaction; executescript would commit it."""
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            db.execute(statement)
-            statement = ""
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:

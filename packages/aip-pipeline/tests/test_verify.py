@@ -1,0 +1,214 @@
+"""A real store, corrupted by SQL: each fault is found, and mended at no cost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command import Aip
+from stored import rows, texts
+
+from aip_pipeline import Fault, StoreError, ingest_sync, open_store, search, verify
+
+NAN = np.full(256, np.nan, np.float32).tobytes()
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ingest two small files, one of which has a dead letter."""
+    made = tmp_path_factory.mktemp("verify") / "notes"
+    made.mkdir()
+    lines = [json.dumps({"text": f"text number {n}", "n": n}) for n in range(8)]
+    (made / "a.jsonl").write_text("\n".join([*lines, "{oops}"]))
+    (made / "b.txt").write_text("Boil water and pour it over the leaves.")
+    ingest_sync(str(made), store=f"sqlite:///{made}.db")
+    return made
+
+
+@pytest.fixture
+def notes(aip: Aip, ingested: Path) -> Path:
+    """Put a copy of the store into the working folder."""
+    shutil.copy(f"{ingested}.db", aip.folder / "aip.db")
+    return ingested
+
+
+def execute(*statements: str, args: tuple[Any, ...] = ()) -> None:
+    with closing(sqlite3.connect("aip.db", isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement, args)
+
+
+def found(*, repair: bool = False) -> list[Fault]:
+    return list(verify(repair=repair))
+
+
+# What is done to the store, which check sees it, what is said, what mends it.
+CORRUPTIONS = [
+    (
+        "UPDATE chunk SET text = 'other' WHERE id = 3",
+        ["fulltext", "chunk"],
+        "chunk 2 at byte 68: its text is not the one that its hash names",
+    ),
+    ("UPDATE chunk SET text = x'ff' WHERE id = 3", ["fulltext", "chunk"], "its text"),
+    ("UPDATE chunk SET metadata = '{' WHERE id = 3", ["chunk"], "is not JSON"),
+    ("DELETE FROM embedding WHERE id = 2", ["vector"], "it has no vector"),
+    (
+        "UPDATE embedding SET vector = x'00' WHERE id = 2",
+        ["vector"],
+        "its vector has 1 bytes instead of 1024",
+    ),
+    ("UPDATE embedding SET vector = 7 WHERE id = 2", ["vector"], "vector is empty"),
+    ("UPDATE embedding SET vector = x''", ["vector"] * 9, "vector is empty"),
+    (
+        f"UPDATE embedding SET vector = x'{NAN.hex()}' WHERE id = 2",  # noqa: S608  # ours
+        ["vector"],
+        "numbers that are not finite",
+    ),
+    (
+        "INSERT INTO embedding (text_hash, vector) VALUES ('h', x'00')",
+        ["vector"],
+        "which no chunk uses: its vector has 1 bytes instead of 1024",
+    ),
+    ("DELETE FROM chunk WHERE id = 4", ["count"], "8 chunks are counted but 7"),
+    ("DELETE FROM dead", ["count"], "1 dead are counted but 0 are stored"),
+    ("UPDATE source SET chunks = 3 WHERE id = 1", ["count"], "3 chunks are counted"),
+    ("UPDATE source SET next_chunks = 3", ["count", "count"], "3 new chunks are"),
+    (
+        "UPDATE chunk SET generation = 7 WHERE id = 4",
+        ["orphan", "count"],
+        "1 chunk rows of generation 7 belong to no version",
+    ),
+    (
+        "UPDATE dead SET generation = 2",
+        ["orphan", "count"],
+        "1 dead rows of generation 2 belong to no version",
+    ),
+    (
+        "UPDATE chunk SET source = 99 WHERE id = 4",
+        ["orphan", "count"],
+        "source 99, which is not there: 1 chunk rows of generation 1",
+    ),
+    ("DELETE FROM chunk_fts_data WHERE id > 10", ["fulltext"], "does not agree"),
+    ("DROP TRIGGER chunk_removed", ["fulltext"], "table or trigger of it is missing"),
+    ("DROP TABLE chunk_fts", ["fulltext"], "table or trigger of it is missing"),
+]
+
+
+@pytest.mark.parametrize(("statement", "checks", "said"), CORRUPTIONS)
+def test_each_fault_is_found_mended_and_gone_after_an_ingest(
+    aip: Aip, notes: Path, statement: str, checks: list[str], said: str
+) -> None:
+    good = rows(aip.folder / "aip.db")
+    assert found() == []
+    execute(statement)
+    seen = aip("verify")
+    assert seen.code == 1
+    assert [line.split(":")[0] for line in seen.lines[:-1]] == checks
+    assert said in seen.out
+    repaired = aip("verify", "--repair")
+    assert [line.split(":")[0] for line in repaired.lines[:-1]] == checks
+    assert "--repair" not in repaired.out
+    report = ingest_sync(str(notes))
+    assert report.read == 10
+    assert report.embedded <= checks.count("vector"), "only what was lost is paid for"
+    assert repaired.code == int(bool(report.stored))
+    assert found() == []
+    after = rows(aip.folder / "aip.db")
+    for table in ("words", "dead"):
+        assert after[table] == good[table]
+    assert len(texts(aip.folder / "aip.db")) == 9
+
+
+def test_a_sound_store_is_said_to_be_sound(aip: Aip, notes: Path) -> None:
+    ran = aip("verify")
+    assert (ran.code, ran.out) == (0, "sqlite:///aip.db: all agrees\n")
+    assert aip("verify", "--json").out == ""
+    assert aip("verify", "--repair").code == 0
+    del notes
+
+
+def test_json_is_one_object_a_fault(aip: Aip, notes: Path) -> None:
+    execute("DELETE FROM embedding WHERE id = 2")
+    ran = aip("verify", "--json")
+    (line,) = ran.lines
+    assert json.loads(line) == {
+        "check": "vector",
+        "where": f"{notes / 'a.jsonl'}, chunk 1 at byte 34",
+        "what": "it has no vector",
+        "remedy": "ingest",
+        "mended": False,
+    }
+
+
+async def test_a_marked_source_answers_until_it_is_read_again(
+    aip: Aip, notes: Path
+) -> None:
+    execute("UPDATE chunk SET metadata = '{' WHERE id = 3")
+    assert aip_repair_marks() == ["chunk"]
+    hits = await search("boil water", k=1)
+    assert hits[0].source == str(notes / "b.txt")
+    del aip
+
+
+def aip_repair_marks() -> list[str]:
+    return [fault.check for fault in verify(repair=True)]
+
+
+def test_an_index_that_lost_a_row_is_built_anew(notes: Path) -> None:
+    del notes
+    with closing(sqlite3.connect("aip.db", isolation_level=None)) as db:
+        select = "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master"
+        index = db.execute(f"{select} WHERE name = 'dead_by_source'").fetchone()
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("DELETE FROM sqlite_master WHERE name = 'dead_by_source'")
+    execute("UPDATE dead SET generation = generation")
+    execute("INSERT INTO dead VALUES (9, 1, 1, 0, 0, 1, 0, 'x', 1, 'x')")
+    with closing(sqlite3.connect("aip.db", isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", index)
+    faults = found()
+    assert {fault.check for fault in faults} == {"sqlite"}
+    assert any("missing from index dead_by_source" in fault.what for fault in faults)
+    assert all(fault.mended for fault in found(repair=True))
+    assert found() == []
+
+
+def test_damage_beyond_repair_asks_for_a_backup(aip: Aip, notes: Path) -> None:
+    del notes
+    with closing(sqlite3.connect("aip.db", isolation_level=None)) as db:
+        where = "SELECT rootpage FROM sqlite_master WHERE name = 'embedding'"
+        (page,) = db.execute(where).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with (aip.folder / "aip.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 40)
+    ran = aip("verify", "--repair")
+    assert ran.code == 1
+    assert "restore a backup, or ingest into a new store" in ran.out + ran.err
+
+
+def test_a_run_and_a_verification_keep_each_other_out(notes: Path) -> None:
+    del notes
+    with open_store("sqlite:///aip.db") as writing:
+        writing.claim(spec="local:l2_supercat", base_url=None, fulltext=None)
+        with pytest.raises(StoreError, match="another run is writing"):
+            next(verify())
+
+
+def test_a_verification_left_early_repairs_nothing(notes: Path) -> None:
+    del notes
+    execute("DELETE FROM embedding")
+    faults: Iterator[Fault] = verify(repair=True)
+    next(faults)
+    faults.close()  # type: ignore[attr-defined]  # a generator
+    execute("UPDATE source SET fingerprint = fingerprint WHERE fingerprint IS NULL")
+    with closing(sqlite3.connect("aip.db")) as db:
+        query = "SELECT count(*) FROM source WHERE fingerprint IS NULL"
+        assert db.execute(query).fetchone() == (0,)
