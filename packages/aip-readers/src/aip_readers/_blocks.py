@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ._errors import TruncatedError
+from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
-from ._source import BLOCK, ByteSource, Path
+from ._source import BLOCK, ByteSource
 
 
 class FileChunkIterator(Reader[bytes]):
@@ -33,8 +34,10 @@ class FileChunkIterator(Reader[bytes]):
         super().__init__(path, self._blocks, limits=limits, start=start)
         self._chunk_size = positive("chunk_size", chunk_size)
 
-    def _blocks(self, source: ByteSource) -> Iterator[bytes]:
-        return iter(lambda: source.read(self._chunk_size), b"")
+    def _blocks(self, source: ByteSource) -> Iterator[Sequence[bytes]]:
+        size = self._chunk_size
+        while block := source.read(size):
+            yield (block,)
 
 
 def positive(name: str, value: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import translate
 
 from ._errors import NoMatchError, OnError, OpenError
-from ._source import Path, absolute, open_error
+from ._files import Path, absolute, open_error
 from ._suffixes import is_known
 
 _MAGIC = re.compile(r"[*?\[]")

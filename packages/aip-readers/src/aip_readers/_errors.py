@@ -14,6 +14,8 @@
         ├── TruncatedError      compressed data ends too early
         ├── CorruptError        compressed data is damaged
         ├── LimitError          it decompresses to more than Limits allow
+        ├── ChangedError        the file is not, or no longer, what it was
+        ├── MissingExtraError   an optional package is needed, and not installed
         └── NoMatchError        a pattern matches nothing
 
 Offsets are absolute, in bytes of the decompressed source; lines count from 1.
@@ -90,6 +92,26 @@ class CorruptError(SourceError):
 
 class LimitError(SourceError):
     """The source decompresses to more than ``Limits`` allow."""
+
+
+class ChangedError(SourceError):
+    """The file changed while it was read, or since a cursor was made."""
+
+
+class MissingExtraError(SourceError):
+    """Reading the source needs a package of an extra that is not installed."""
+
+    def __init__(self, source: str, extra: str, package: str) -> None:
+        reason = (
+            f"it needs the package {package}: "
+            f"install it with pip install 'aip-readers[{extra}]'"
+        )
+        super().__init__(source, None, None, reason)
+        self.extra = extra
+        self.package = package
+
+    def __reduce__(self) -> tuple[type[ReadError], tuple[str, str, str]]:
+        return type(self), (self.source, self.extra, self.package)
 
 
 class NoMatchError(SourceError):

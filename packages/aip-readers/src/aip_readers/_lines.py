@@ -1,165 +1,231 @@
-"""Lines, found in bytes and decoded last."""
+"""Lines: found in bytes, bounded, decoded last, a block at a time."""
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
-from ._errors import OnError, OversizeError, RecordEncodingError, settle
+from ._encodings import canonical
+from ._errors import OnError, OversizeError, settle
 from ._limits import Limits
-from ._reader import Reader
-from ._records import Record
-from ._source import BLOCK, ByteSource, Path
-from ._text import NUL, PLAIN
+from ._source import ByteSource
+from ._text import TextSource
 
 
 class RawLine(NamedTuple):
-    """The bytes of one line, without its end, and where they are."""
+    """One line without its end, in UTF-8, and the bytes of the source it is."""
+
+    data: bytes
+    start: int
+    end: int
+    line: int
+
+
+class LineBatch(NamedTuple):
+    r"""Whole lines in UTF-8, ``\n`` between them, and where they are.
+
+    ``spans`` is None where the bytes are the source's own: then they follow from the
+    lengths of the lines.
+    """
 
     data: bytes
     start: int
     line: int
+    spans: Sequence[tuple[int, int]] | None = None
+
+    def raw_lines(self) -> Iterator[RawLine]:
+        """Yield the lines one by one."""
+        at = self.start
+        spans = iter(self.spans or ())
+        for number, data in enumerate(self.data.split(b"\n"), self.line):
+            bare = data.removesuffix(b"\r")
+            start, end = next(spans, (at, at + len(bare)))
+            yield RawLine(bare, start, end, number)
+            at += len(data) + 1
 
 
 class LineSource:
     r"""The lines of one source as bytes; ``\n`` and ``\r\n`` end a line.
 
-    Holds one block, and at most ``max_record_bytes`` of one line.
+    Holds one block, and at most ``max_record_bytes`` of one line. A start in the middle
+    of a source may be the end of an earlier line: its ``\n`` is passed over.
     """
 
-    def __init__(self, source: ByteSource, *, line: int, on_error: OnError) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        *,
+        limits: Limits,
+        line: int = 1,
+        on_error: OnError = "raise",
+        encoding: str = "utf-8",
+    ) -> None:
         self.source = source
+        self._on_error = on_error
+        self.max_bytes = limits.max_record_bytes
+        self.policy = limits.on_oversize
         self._line = line
+        self._begun = not source.position
         self._at = source.position
-        self._on_error = on_error
-        self._max = source.limits.max_record_bytes
+        self._encoding = canonical(encoding)
 
-    def lines(self) -> Iterator[RawLine]:
-        """Yield every line that is not too long."""
-        carry, passing = bytearray(), False
-        while block := self.source.read(BLOCK):
-            if not self._at and block.startswith(codecs.BOM_UTF8):
-                self._at, block = 3, block[3:]
-            *lines, last = block.split(b"\n")
-            if lines:
-                if passing:
-                    self._pass(len(lines.pop(0)) + 1)
-                else:
-                    lines[0] = bytes(carry) + lines[0]
-                carry, passing = bytearray(), False
-                yield from self._whole(lines)
+    def batches(self) -> Iterator[LineBatch]:
+        """Yield the lines, a block's worth at a time."""
+        text = TextSource(
+            self.source,
+            line=self._line,
+            on_error=self._on_error,
+            encoding=self._encoding,
+        )
+        if text.encoding != "utf-8":
+            return _Wide(self, text).batches()
+        self._at, ahead = text.take()
+        blocks: Iterator[bytes] = iter(self.source.read, b"")
+        return self._split(chain([ahead] if ahead else [], blocks))
+
+    def _split(self, blocks: Iterator[bytes]) -> Iterator[LineBatch]:
+        carry: list[bytes] = []
+        held, passing = 0, False
+        for each in blocks:
+            block = each
+            if not self._begun:
+                block = self._after_line_end(block)
             if passing:
-                self._at += len(last)
-                continue
-            carry += last
-            if len(carry) > self._max:
-                self._too_long()
-                self._at += len(carry)
-                carry, passing = bytearray(), True
-        if carry:
-            yield self._trimmed(bytes(carry))
+                block, passing = self._pass_over(block)
+            cut = block.rfind(b"\n")
+            if cut >= 0:
+                carry.append(block[:cut])
+                yield from self._whole(b"".join(carry))
+                carry, held = [], 0
+                block = block[cut + 1 :]
+            if block:
+                carry.append(block)
+                held += len(block)
+            if held > self.max_bytes:
+                rest, passing = yield from self._too_long(b"".join(carry))
+                carry, held = [rest] if rest else [], len(rest)
+        if held:
+            yield LineBatch(b"".join(carry), self._at, self._line)
 
-    def _whole(self, lines: list[bytes]) -> Iterator[RawLine]:
-        for data in lines:
-            if len(data) > self._max:
-                self._too_long()
-            else:
-                yield self._trimmed(data)
-            self._pass(len(data) + 1)
+    def _after_line_end(self, block: bytes) -> bytes:
+        """Pass over the line end on which an earlier span ended."""
+        self._begun = True
+        for end in b"\r\n", b"\n":
+            if block.startswith(end):
+                self._at += len(end)
+                self._line += 1
+                return block[len(end) :]
+        return block
 
-    def _trimmed(self, data: bytes) -> RawLine:
-        return RawLine(data.removesuffix(b"\r"), self._at, self._line)
+    def _pass_over(self, block: bytes) -> tuple[bytes, bool]:
+        """Drop the rest of a line that is too long."""
+        head, end, rest = block.partition(b"\n")
+        self._at += len(head) + len(end)
+        if end:
+            self._line += 1
+        return rest, not end
 
-    def _pass(self, length: int) -> None:
-        self._at += length
-        self._line += 1
+    def _whole(self, data: bytes) -> Iterator[LineBatch]:
+        """Yield whole lines; the last one's end is not in *data*."""
+        lines = data.split(b"\n") if len(data) > self.max_bytes else []
+        if not lines or max(map(len, lines)) <= self.max_bytes:
+            yield LineBatch(data, self._at, self._line)
+            self._at += len(data) + 1
+            self._line += data.count(b"\n") + 1
+            return
+        for line in lines:
+            rest, passing = line, False
+            if len(line) > self.max_bytes:
+                rest, passing = yield from self._too_long(line)
+            if not passing:
+                yield LineBatch(rest, self._at, self._line)
+                self._at += len(rest)
+            self._at += 1
+            self._line += 1
 
-    def _too_long(self) -> None:
-        reason = f"the record holds more than max_record_bytes={self._max}"
-        error = OversizeError(self.source.name, self._at, self._line, reason)
-        settle(error, self._on_error)
+    def _too_long(self, data: bytes) -> Generator[LineBatch, None, tuple[bytes, bool]]:
+        """Apply the policy; return what is left of the line, and whether to drop it."""
+        at, line = self._at, self._line
+        if self.policy == "error":
+            self.report(at, line)
+        elif self.policy != "skip":
+            while len(data) > self.max_bytes:
+                cut = _code_point_before(data, self.max_bytes)
+                yield LineBatch(data[:cut], self._at, line)
+                if self.policy == "truncate":
+                    break
+                self._at += cut
+                data = data[cut:]
+            if self.policy == "split":
+                return data, False
+        self._at = at + len(data)
+        return b"", True
 
-
-def decode_line(source: str, raw: RawLine) -> str:
-    """Return the text of one line, or raise ``RecordEncodingError``."""
-    try:
-        text = str(raw.data, "utf-8")
-    except UnicodeDecodeError as error:
-        bad = raw.data[error.start : error.end].hex(" ")
-        reason = f"bytes {bad} are not utf-8: {error.reason}"
-        at = raw.start + error.start
-        raise RecordEncodingError(source, at, raw.line, reason) from error
-    if "\0" in text:
-        at = raw.start + raw.data.index(b"\0")
-        raise RecordEncodingError(source, at, raw.line, NUL)
-    return text
-
-
-class LineReader(Reader[Record]):
-    """The lines of a file as records; the key is the line number."""
-
-    format = "lines"
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        start: int = 0,
-        start_line: int = 1,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, start=start)
-        self._line = start_line
-        self._on_error = on_error
-
-    def _records(self, source: ByteSource) -> Iterator[Record]:
-        lines = LineSource(source, line=self._line, on_error=self._on_error)
-        name = source.name
-        for raw in lines.lines():
-            try:
-                text = decode_line(name, raw)
-            except RecordEncodingError as error:
-                settle(error, self._on_error)
-                continue
-            data, start, line = raw
-            end = start + len(data)
-            yield Record(name, text, start, end, line, str(line), PLAIN)
+    def report(self, at: int, line: int) -> None:
+        """Settle a line that is too long."""
+        reason = f"the record holds more than max_record_bytes={self.max_bytes}"
+        settle(OversizeError(self.source.name, at, line, reason), self._on_error)
 
 
-class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an object
-    r"""Yield the lines of a file, without their ends (``\n`` or ``\r\n``).
+def _code_point_before(data: bytes, at: int) -> int:
+    """Return the last place at or before *at* that cuts no UTF-8 code point."""
+    first = at
+    while first > at - 4 and first > 1 and data[first] & 0xC0 == 0x80:  # noqa: PLR2004
+        first -= 1
+    return first if data[first] & 0xC0 != 0x80 else at  # noqa: PLR2004
 
-    Holds at most ``limits.max_record_bytes``. A bad line is a ``RecordError`` and the
-    rest goes on. ``.records()`` yields the same lines with their spans.
+
+class _Wide:
+    """The lines of a source that is not UTF-8, found in its text.
+
+    A line that is too long is reported or passed over; there is nothing to cut.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        start: int = 0,
-    ) -> None:
-        super().__init__(path, self._texts, limits=limits, start=start)
-        self._on_error = on_error
+    def __init__(self, lines: LineSource, text: TextSource) -> None:
+        self._lines = lines
+        self._text = text
+        self._encoding = text.encoding
+        self._held = ""
+        self._start = self._end = lines.source.position
 
-    def _texts(self, source: ByteSource) -> Iterator[str]:
-        for raw in LineSource(source, line=1, on_error=self._on_error).lines():
-            try:
-                text = decode_line(source.name, raw)
-            except RecordEncodingError as error:
-                settle(error, self._on_error)
-            else:
-                yield text
+    def batches(self) -> Iterator[LineBatch]:
+        begun = not self._lines.source.position
+        passing = False
+        line = self._text.line
+        for record in self._text.records():
+            text, start = record.text, record.start
+            if not begun and text.startswith(("\n", "\r\n")):
+                head, _, text = text.partition("\n")
+                start += self._bytes(head + "\n")
+                line += 1
+            begun = True
+            if not self._held or start != self._end:
+                self._start = start
+            *whole, rest = (self._held + text).split("\n")
+            if whole and passing:
+                self._start += self._bytes(whole.pop(0) + "\n")
+                passing, line = False, line + 1
+            for each in whole:
+                yield from self._one(each, line)
+                self._start += self._bytes(each + "\n")
+                line += 1
+            self._held, self._end = "" if passing else rest, record.end
+            if self._bytes(self._held) > self._lines.max_bytes:
+                yield from self._one(self._held, line)
+                self._start, self._held, passing = record.end, "", True
+        if self._held:
+            yield from self._one(self._held, line)
 
-    def records(self) -> LineReader:
-        """Yield the lines as ``Record``s with exact spans."""
-        return LineReader(
-            self.source,
-            limits=self.limits,
-            on_error=self._on_error,
-            start=self._start,
-        )
+    def _bytes(self, text: str) -> int:
+        return len(text.encode(self._encoding))
+
+    def _one(self, text: str, line: int) -> Iterator[LineBatch]:
+        bare = text.removesuffix("\r")
+        length = self._bytes(bare)
+        if length > self._lines.max_bytes:
+            if self._lines.policy != "skip":
+                self._lines.report(self._start, line)
+            return
+        span = self._start, self._start + length
+        yield LineBatch(bare.encode(), self._start, line, (span,))

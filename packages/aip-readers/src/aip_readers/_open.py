@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
+from ._cursor import Cursor
 from ._errors import OnError
-from ._jsonl import JsonlReader
+from ._files import STDIN, Path, absolute
 from ._limits import Limits
-from ._lines import LineReader
-from ._source import Path, absolute
-from ._suffixes import bare_suffix
+from ._reader import Reader
+from ._records import Record
+from ._suffixes import format_of
 from ._text import TextReader
 
-Format: TypeAlias = Literal["auto", "text", "lines", "jsonl"]
-Records: TypeAlias = TextReader | LineReader | JsonlReader
+Format: TypeAlias = Literal[
+    "auto", "text", "lines", "jsonl", "csv", "tsv", "html", "pdf", "parquet"
+]
+
+
+class _Asked(NamedTuple):
+    path: Path
+    text_field: str
+    id_field: str | None
+    limits: Limits | None
+    on_error: OnError
+    encoding: str
+    start: int
+    start_line: int
+    cursor: Cursor | None
 
 
 def open_records(
@@ -24,32 +39,145 @@ def open_records(
     id_field: str | None = None,
     limits: Limits | None = None,
     on_error: OnError = "raise",
+    encoding: str = "utf-8",
     start: int = 0,
     start_line: int = 1,
-) -> Records:
+    cursor: Cursor | None = None,
+) -> Reader[Record]:
     """Open *path* as an iterator and context manager of ``Record``s.
 
-    "auto" goes by the suffix (a compression's suffix is looked through): ``.jsonl`` and
-    ``.ndjson`` are JSONL, anything else is text. *start* and *start_line* are the byte
-    and the line of an earlier record or chunk to go on from.
+    *path* is a file, a pipe, ``-`` for standard input, or a URL of fsspec. "auto" goes
+    by the suffix, looking through a compression's: JSONL, CSV, HTML, PDF and Parquet
+    have theirs, standard input is JSONL, anything else is text. *start* and
+    *start_line* are the byte and the line of an earlier record or chunk to go on from;
+    a *cursor* says the same, and knows its file. HTML, PDF and Parquet always start at
+    their beginning.
     """
     if format not in get_args(Format):
         known = ", ".join(get_args(Format))
         raise ValueError(f"format must be one of {known}, not {format!r}")
-    if format == "auto":
-        jsonl = bare_suffix(absolute(path)) in {".jsonl", ".ndjson"}
-        format = "jsonl" if jsonl else "text"  # noqa: A001  # settled here
-    if format == "jsonl":
-        return JsonlReader(
-            path,
-            text_field=text_field,
-            id_field=id_field,
-            limits=limits,
-            on_error=on_error,
-            start=start,
-            start_line=start_line,
-        )
-    reader = LineReader if format == "lines" else TextReader
-    return reader(
-        path, limits=limits, on_error=on_error, start=start, start_line=start_line
+    name = absolute(path)
+    kind: str = format
+    if kind == "auto":
+        kind = "jsonl" if name == STDIN else format_of(name)
+    asked = _Asked(
+        path=path,
+        text_field=text_field,
+        id_field=id_field,
+        limits=limits,
+        on_error=on_error,
+        encoding=encoding,
+        start=start,
+        start_line=start_line,
+        cursor=cursor,
     )
+    return _OPENERS[kind](asked)
+
+
+# A reader's module is imported when its format is first met: a run over text files
+# pays for none of the others.
+# ruff: noqa: PLC0415
+
+
+def _text(asked: _Asked) -> Reader[Record]:
+    return TextReader(
+        asked.path,
+        limits=asked.limits,
+        on_error=asked.on_error,
+        encoding=asked.encoding,
+        start=asked.start,
+        start_line=asked.start_line,
+        cursor=asked.cursor,
+    )
+
+
+def _lines(asked: _Asked) -> Reader[Record]:
+    from ._line_readers import LineReader
+
+    return LineReader(
+        asked.path,
+        limits=asked.limits,
+        on_error=asked.on_error,
+        encoding=asked.encoding,
+        start=asked.start,
+        start_line=asked.start_line,
+        cursor=asked.cursor,
+    )
+
+
+def _jsonl(asked: _Asked) -> Reader[Record]:
+    from ._jsonl import JsonlReader
+
+    return JsonlReader(
+        asked.path,
+        text_field=asked.text_field,
+        id_field=asked.id_field,
+        limits=asked.limits,
+        on_error=asked.on_error,
+        encoding=asked.encoding,
+        start=asked.start,
+        start_line=asked.start_line,
+        cursor=asked.cursor,
+    )
+
+
+def _csv(asked: _Asked, delimiter: str = ",") -> Reader[Record]:
+    from ._csv import CsvReader
+
+    return CsvReader(
+        asked.path,
+        text_field=asked.text_field,
+        id_field=asked.id_field,
+        delimiter=delimiter,
+        limits=asked.limits,
+        on_error=asked.on_error,
+        encoding=asked.encoding,
+        start=asked.start,
+        start_line=asked.start_line,
+        cursor=asked.cursor,
+    )
+
+
+def _tsv(asked: _Asked) -> Reader[Record]:
+    return _csv(asked, "\t")
+
+
+def _html(asked: _Asked) -> Reader[Record]:
+    from ._html import HtmlReader
+
+    return HtmlReader(
+        asked.path,
+        limits=asked.limits,
+        on_error=asked.on_error,
+        encoding=asked.encoding,
+    )
+
+
+def _pdf(asked: _Asked) -> Reader[Record]:
+    from ._pdf import PdfReader
+
+    return PdfReader(asked.path, limits=asked.limits, on_error=asked.on_error)
+
+
+def _parquet(asked: _Asked) -> Reader[Record]:
+    from ._parquet import ParquetReader
+
+    return ParquetReader(
+        asked.path,
+        text_field=asked.text_field,
+        id_field=asked.id_field,
+        limits=asked.limits,
+        on_error=asked.on_error,
+    )
+
+
+_OPENERS: dict[str, Callable[[_Asked], Reader[Record]]] = {
+    "text": _text,
+    "lines": _lines,
+    "jsonl": _jsonl,
+    "csv": _csv,
+    "tsv": _tsv,
+    "html": _html,
+    "pdf": _pdf,
+    "parquet": _parquet,
+}

@@ -2,59 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
+from ._cursor import Cursor, cursor_at, verify
+from ._errors import OpenError
+from ._files import Path, absolute
 from ._limits import Limits
-from ._source import ByteSource, Path, absolute
+from ._members import Member
+from ._records import Record
+from ._source import ByteSource
 
 T = TypeVar("T")
+Batches: TypeAlias = Iterable[Sequence[T]]
 
 
 class Reader(Generic[T]):
     """An iterator and context manager over one source.
 
     The file is opened on first use, and closed on exhaustion, on exit and on error.
+    Items come in batches, one block's worth at a time; plain iteration chains them.
     """
 
     def __init__(
         self,
         path: Path,
-        items: Callable[[ByteSource], Iterator[T]],
+        batches: Callable[[ByteSource], Batches[T]],
         *,
         limits: Limits | None = None,
         start: int = 0,
+        cursor: Cursor | None = None,
     ) -> None:
         if start < 0:
             raise ValueError(f"start must be at least 0, not {start!r}")
+        if start and cursor:
+            raise ValueError("start and cursor exclude each other")
         self.source = absolute(path)
+        self.path = path
         self.limits = limits or Limits()
-        self._start = start
-        self._make = items
+        self.start = cursor["offset"] if cursor else start
+        self._cursor = cursor
+        self._make = batches
         self._bytes: ByteSource | None = None
-        self._items: Generator[T, None, None] | None = None
-        self._last_read = 0
-        self._last_total: int | None = None
+        self._running: Generator[Sequence[T], None, None] | None = None
+        self._items: Iterator[T] | None = None
 
-    def _run(self) -> Generator[T, None, None]:
+    def _opened(self) -> ByteSource:
+        cursor, member = self._cursor, Member(0, 0)
+        if cursor is None:
+            return ByteSource(self.path, limits=self.limits, start=self.start)
+        member = Member(cursor["packed"], cursor["unpacked"])
+        source = ByteSource(
+            self.path, limits=self.limits, start=self.start, member=member
+        )
         try:
-            self._bytes = ByteSource(self.source, limits=self.limits, start=self._start)
-            yield from self._make(self._bytes)
-        finally:
-            self._shut()
+            verify(source, cursor)
+        except BaseException:
+            source.close()
+            raise
+        return source
 
-    def _shut(self) -> None:
-        if self._bytes is not None:
-            self._last_read = self._bytes.bytes_read
-            self._last_total = self._bytes.bytes_total
-            self._bytes.close()
-            self._bytes = None
+    def _run(self) -> Generator[Sequence[T], None, None]:
+        source = self._bytes = self._opened()
+        with closing(source):
+            yield from self._make(source)
+
+    def batches(self) -> Iterator[Sequence[T]]:
+        """Yield the same items in batches, about one block's worth each."""
+        if self._running is None:
+            self._running = self._run()
+        return self._running
 
     def __iter__(self) -> Iterator[T]:
-        # The generator itself, not self: no Python call per item.
+        # Not self: chain asks for the next item without a Python call.
         if self._items is None:
-            self._items = self._run()
+            self._items = chain.from_iterable(self.batches())
         return self._items
 
     def __next__(self) -> T:
@@ -62,10 +87,10 @@ class Reader(Generic[T]):
 
     def close(self) -> None:
         """Close the source; what is left of it is not read."""
-        if self._items is None:
-            self._items = self._run()
-        self._items.close()
-        self._shut()
+        if self._running is None:
+            self._running = self._run()
+        self._running.close()
+        self._items = iter(())
 
     def __enter__(self) -> Self:
         return self
@@ -81,9 +106,22 @@ class Reader(Generic[T]):
     @property
     def bytes_read(self) -> int:
         """Bytes read from the file so far, compressed where it is compressed."""
-        return self._bytes.bytes_read if self._bytes else self._last_read
+        return self._bytes.bytes_read if self._bytes else 0
 
     @property
     def bytes_total(self) -> int | None:
-        """Size of the file, compressed where it is; None where nobody knows."""
-        return self._bytes.bytes_total if self._bytes else self._last_total
+        """Size of the file, compressed where it is; None where nobody knows (yet)."""
+        return self._bytes.bytes_total if self._bytes else None
+
+    def cursor(self, after: Record) -> Cursor:
+        """Return where to go on after a record that this reader yielded.
+
+        Costs a plain file a seek, a compressed one the way from the beginning of its
+        last member or frame. A file that changed in between is refused.
+        """
+        if self._bytes is None:
+            raise OpenError(self.source, None, None, "nothing was read yet")
+        line = after.line
+        if after.key is None:
+            line += after.text.count("\n")
+        return cursor_at(self._bytes, offset=after.end, line=line)

@@ -1,127 +1,135 @@
-"""Open a file and read its decompressed bytes, counted, bounded, with typed errors."""
+"""The decompressed bytes of one source: counted, bounded, with typed errors."""
 
 from __future__ import annotations
 
-import os
-from io import FileIO
-from typing import TypeAlias
+from zlib import crc32
 
-from ._errors import LimitError, OpenError, ReadError
-from ._gzip import MAGIC, GzipStream
+from ._codecs import MAGIC_BYTES, codec_of
+from ._errors import LimitError
+from ._files import Path, absolute, open_raw
 from ._limits import Limits
-
-Path: TypeAlias = str | os.PathLike[str]
+from ._members import Member, MemberStream
 
 BLOCK = 64 * 1024
-# Enough to know a compression or a byte order mark, whatever size is asked for after.
-HEAD = 64
-
-
-def absolute(path: Path) -> str:
-    """Return the absolute form of *path*, which is the name of its source."""
-    return os.path.abspath(os.fspath(path))  # noqa: PTH100  # 20x faster than Path.absolute
-
-
-def open_error(source: str, error: OSError) -> OpenError:
-    """Say in one sentence why the operating system refused *source*."""
-    reason = (error.strerror or str(error)).lower()
-    return OpenError(source, None, None, reason)
+HEAD = 512
+"""First bytes that tell one file from another."""
 
 
 class ByteSource:
-    """The decompressed bytes of one file, from an offset on.
+    """Read the decompressed bytes of one source, from an offset on.
 
     Holds one block of the file, and for compressed files one block more.
     """
 
-    def __init__(self, path: Path, *, limits: Limits, start: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limits: Limits,
+        start: int = 0,
+        member: Member = Member(0, 0),  # noqa: B008  # immutable
+    ) -> None:
         self.name = absolute(path)
-        self.position = 0
-        self.bytes_total: int | None = None
-        self.compression: str | None = None
-        self._ahead = b""
-        self._file = self._open()
-        self._gzip: GzipStream | None = None
+        self.path = path
         self.limits = limits
-        self._read_raw = 0
+        self.position = 0
+        self.compression: str | None = None
+        self._at = 0
+        self._ahead = b""
+        self._head_crc = 0
+        self._members: MemberStream | None = None
+        self._file = open_raw(path)
+        self.bytes_total = self._file.size
         try:
-            self._look()
-            self._seek(start)
+            self._begin(start, member)
         except BaseException:
             self.close()
             raise
 
-    def _open(self) -> FileIO:
-        try:
-            file = FileIO(self.name)
-            size = os.fstat(file.fileno()).st_size
-        except OSError as error:
-            raise open_error(self.name, error) from error
-        # Pipes and /proc files say 0 whatever they hold.
-        self.bytes_total = size or None
-        return file
-
-    def _look(self) -> None:
+    def _begin(self, start: int, member: Member) -> None:
         """Find the compression by the first bytes, whatever the suffix says."""
-        while len(self._ahead) < len(MAGIC):
+        while len(self._ahead) < MAGIC_BYTES:
             block = self._raw(HEAD)
             if not block:
                 break
             self._ahead += block
-        if self._ahead.startswith(MAGIC):
-            self.compression = "gzip"
+        self._head_crc = crc32(self._ahead[:HEAD])
+        seekable = self._file.seek(self._at)
+        codec = codec_of(self._ahead, source=self.name, seekable=seekable)
+        if codec is None:
+            if start and seekable:
+                self._ahead = b""
+                self._seek(start)
+                self.position = start
+        else:
+            self.compression = codec.name
             ahead, self._ahead = self._ahead, b""
-            self._gzip = GzipStream(self.name, self._raw, ahead, limits=self.limits)
-
-    @property
-    def head(self) -> bytes:
-        """The first bytes of a file that is not compressed, before any read."""
-        return self._ahead
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes read from the file so far, as they lie there."""
-        return self._read_raw
-
-    def _raw(self, size: int) -> bytes:
-        try:
-            block = self._file.read(size) or b""
-        except OSError as error:
-            raise open_error(self.name, error) from error
-        self._read_raw += len(block)
-        return block
-
-    def _seek(self, start: int) -> None:
-        if start <= 0:
-            return
-        if self._gzip is None and self._file.seekable():
-            self._ahead = b""
-            self._file.seek(start)
-            self.position = self._read_raw = start
-            return
+            if member.packed and self._seek(member.packed):
+                ahead = b""
+            self.position = member.unpacked
+            self._members = MemberStream(
+                self.name,
+                codec,
+                self._raw,
+                ahead=ahead,
+                limits=self.limits,
+                seek=self._seek,
+                member=member,
+            )
         while self.position < start:
             if not self.read(min(BLOCK, start - self.position)):
                 break
 
+    @property
+    def bytes_read(self) -> int:
+        """Where in the file reading has come to, compressed where it is."""
+        return self._at
+
+    def member_before(self, offset: int) -> Member:
+        """Return the last known member that begins at or before *offset*."""
+        members = self._members.recent if self._members else ()
+        known = (member for member in members if member.unpacked <= offset)
+        return max(known, default=Member(0, 0))
+
+    def identity(self) -> tuple[int, int, int]:
+        """Return size, time of last change (ns) and checksum of the first bytes."""
+        return *self._file.identity(), self._head_crc
+
+    def _raw(self, size: int) -> bytes:
+        block = self._file.read(size)
+        self._at += len(block)
+        return block
+
+    def _seek(self, offset: int) -> bool:
+        if not self._file.seek(offset):
+            return False
+        self._at = offset
+        return True
+
     def read(self, size: int = BLOCK) -> bytes:
         """Return up to *size* bytes; none at the end."""
-        if self._gzip is not None:
-            block = self._gzip.read(size)
+        if self._members is not None:
+            block = self._members.read(size)
         elif self._ahead:
             block, self._ahead = self._ahead[:size], self._ahead[size:]
             if len(block) < size:
                 block += self._raw(size - len(block))
         else:
             block = self._raw(size)
+        if not block:
+            self._file.check(self._at)
+        if self.limits.max_bytes is not None:
+            block = self._bounded(block, self.limits.max_bytes)
         self.position += len(block)
-        ceiling = self.limits.max_bytes
-        if ceiling is not None and self.position > ceiling:
-            raise self._too_long(ceiling)
         return block
 
-    def _too_long(self, ceiling: int) -> ReadError:
-        reason = f"the source holds more than max_bytes={ceiling}"
-        return LimitError(self.name, ceiling, None, reason)
+    def _bounded(self, block: bytes, ceiling: int) -> bytes:
+        """Give what the ceiling allows first, then the error."""
+        room = ceiling - self.position
+        if block and room <= 0:
+            reason = f"the source holds more than max_bytes={ceiling}"
+            raise LimitError(self.name, self.position, None, reason)
+        return block[:room] if room > 0 else block
 
     def close(self) -> None:
         """Close the file; safe to call again."""

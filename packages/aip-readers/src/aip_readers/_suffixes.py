@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-COMPRESSED = frozenset({".gz"})
+COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst"})
 TEXT = frozenset(
     {".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".org", ".tex", ".log"}
-    | {".html", ".htm", ".xhtml", ".xml", ".srt", ".vtt"}
+    | {".xml", ".srt", ".vtt"}
 )
 CODE = frozenset(
     {".py", ".pyi", ".ipynb", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".go"}
@@ -17,8 +17,18 @@ CODE = frozenset(
     | {".bash", ".zsh", ".ps1", ".sql", ".css", ".scss", ".vue", ".svelte"}
     | {".proto", ".graphql", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".json"}
 )
-DATA = frozenset({".jsonl", ".ndjson", ".csv", ".tsv"})
-KNOWN = TEXT | CODE | DATA
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+    ".parquet": "parquet",
+}
+KNOWN = TEXT | CODE | FORMATS.keys()
 
 
 def bare_suffix(path: str) -> str:
@@ -36,3 +46,8 @@ def bare_suffix(path: str) -> str:
 def is_known(path: str) -> bool:
     """Tell whether a folder's file is read, by its suffix."""
     return bare_suffix(path) in KNOWN
+
+
+def format_of(path: str) -> str:
+    """Return the format that a suffix names; text where it names none."""
+    return FORMATS.get(bare_suffix(path), "text")

@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from ._blocks import positive
+from ._cursor import Cursor
+from ._encodings import LONGEST, Decode, canonical, decoder, detect, marked
 from ._errors import EncodingError, OnError, settle
+from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
-from ._source import BLOCK, ByteSource, Path
+from ._source import BLOCK, ByteSource
 
-Decode: TypeAlias = Callable[[bytes, str, bool], tuple[str, int]]
-
-# Longest first: the UTF-32-LE mark begins with the UTF-16-LE one.
-MARKS: tuple[tuple[bytes, str], ...] = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-DECODERS: dict[str, Decode] = {
-    "utf-8": codecs.utf_8_decode,
-    "utf-16-le": codecs.utf_16_le_decode,
-    "utf-16-be": codecs.utf_16_be_decode,
-    "utf-32-le": codecs.utf_32_le_decode,
-    "utf-32-be": codecs.utf_32_be_decode,
-}
 PLAIN: Mapping[str, Any] = MappingProxyType({})
 NUL = "NUL is not text: a binary file, or UTF-16 without a byte order mark?"
 
 
-def encoding_of(head: bytes) -> tuple[str, int]:
-    r"""Return the encoding a byte order mark names, else UTF-8, and the mark's length.
+def find_encoding(source: ByteSource, encoding: str) -> tuple[str, int, bytes]:
+    """Return the encoding, the length of its mark, and what was read to find out.
 
-    >>> encoding_of(b"\xff\xfea\x00")
-    ('utf-16-le', 2)
+    A byte order mark decides, whatever the caller named.
     """
-    for mark, name in MARKS:
-        if head.startswith(mark):
-            return name, len(mark)
-    return "utf-8", 0
+    if source.position:
+        # The mark stands where this source was not opened: look there.
+        head = ByteSource(source.path, limits=source.limits)
+        try:
+            return find_encoding(head, encoding)[0], 0, b""
+        finally:
+            head.close()
+    data = b""
+    while len(data) < LONGEST and (block := source.read()):
+        data += block
+    name, mark = marked(data)
+    if not name:
+        name = detect(data, source.name) if encoding == "detect" else encoding
+    return name, mark, data[mark:]
 
 
 class TextSource:
@@ -54,59 +48,53 @@ class TextSource:
     """
 
     def __init__(
-        self, source: ByteSource, *, line: int, on_error: OnError, size: int
+        self,
+        source: ByteSource,
+        *,
+        line: int = 1,
+        on_error: OnError = "raise",
+        size: int = BLOCK,
+        encoding: str = "utf-8",
     ) -> None:
         self._source = source
-        self._line = line
         self._on_error = on_error
         self._size = size
-        self._data = b""
-        self.encoding = "utf-8"
+        self._at = source.position
+        self.line = line
+        self.encoding, mark, self._data = find_encoding(source, encoding)
+        self._at += mark
+
+    def take(self) -> tuple[int, bytes]:
+        """Return the offset after the mark, and the bytes read to find it."""
+        return self._at, self._data
 
     def records(self) -> Iterator[Record]:
         """Yield contiguous pieces as records; a gap means damage that was skipped."""
-        source, at = self._source, self._begin()
-        decode = DECODERS[self.encoding]
+        decode = decoder(self.encoding)
         plain = self.encoding == "utf-8"
         metadata = PLAIN if plain else MappingProxyType({"encoding": self.encoding})
-        name, final = source.name, False
-        while not final:
-            block = source.read(self._size)
-            final = not block
+        size = self._size
+        yield from self._pieces(decode, metadata, final=False)
+        while block := self._source.read(size):
             self._data += block
-            while self._data:
-                text, used, error = self._decode(decode, final=final)
-                if text:
-                    end = at + used
-                    yield Record(name, text, at, end, self._line, None, metadata)
-                    self._line += text.count("\n")
-                at += used
-                self._data = self._data[used:]
-                if error is None:
-                    break
-                bad = self._report(error, at)
-                at += bad
-                self._data = self._data[bad:]
+            yield from self._pieces(decode, metadata, final=False)
+        yield from self._pieces(decode, metadata, final=True)
 
-    def _begin(self) -> int:
-        """Find the encoding at the very beginning; return the first text offset."""
-        source = self._source
-        if source.position:
-            # The mark stands where this source was not opened: look there.
-            with_mark = ByteSource(source.name, limits=source.limits)
-            try:
-                self.encoding, _ = encoding_of(with_mark.read(4))
-            finally:
-                with_mark.close()
-            return source.position
-        while len(self._data) < len(codecs.BOM_UTF32_LE):
-            block = source.read(self._size)
-            if not block:
+    def _pieces(
+        self, decode: Decode, metadata: Mapping[str, Any], *, final: bool
+    ) -> Iterator[Record]:
+        name = self._source.name
+        while self._data:
+            text, used, error = self._decode(decode, final=final)
+            if text:
+                end = self._at + used
+                yield Record(name, text, self._at, end, self.line, None, metadata)
+                self.line += text.count("\n")
+            self._at += used
+            self._data = self._data[used:]
+            if error is None:
                 break
-            self._data += block
-        self.encoding, mark = encoding_of(self._data)
-        self._data = self._data[mark:]
-        return mark
+            self._pass_over(error)
 
     def _decode(
         self, decode: Decode, *, final: bool
@@ -126,16 +114,17 @@ class TextSource:
             error = UnicodeDecodeError(self.encoding, data, used, used + width, NUL)
         return text, used, error
 
-    def _report(self, error: UnicodeDecodeError, at: int) -> int:
-        """Settle one run of bad bytes; return its length."""
+    def _pass_over(self, error: UnicodeDecodeError) -> None:
+        """Settle one run of bad bytes and go on after it."""
         bad = error.object[error.start : error.end]
         reason = f"bytes {bad.hex(' ')} are not {self.encoding}: {error.reason}"
         if error.reason is NUL:
             reason = NUL
-        problem = EncodingError(self._source.name, at, self._line, reason)
+        problem = EncodingError(self._source.name, self._at, self.line, reason)
         problem.__cause__ = error
         settle(problem, self._on_error)
-        return len(bad)
+        self._at += len(bad)
+        self._data = self._data[len(bad) :]
 
 
 class TextReader(Reader[Record]):
@@ -149,27 +138,37 @@ class TextReader(Reader[Record]):
         *,
         limits: Limits | None = None,
         on_error: OnError = "raise",
+        encoding: str = "utf-8",
         start: int = 0,
         start_line: int = 1,
+        cursor: Cursor | None = None,
         chunk_size: int = BLOCK,
     ) -> None:
-        super().__init__(path, self._records, limits=limits, start=start)
-        self._line = start_line
+        super().__init__(path, self._records, limits=limits, start=start, cursor=cursor)
+        self._line = cursor["line"] if cursor else start_line
         self._on_error = on_error
+        self._encoding = canonical(encoding)
         self._size = positive("chunk_size", chunk_size)
 
-    def _records(self, source: ByteSource) -> Iterator[Record]:
-        return TextSource(
-            source, line=self._line, on_error=self._on_error, size=self._size
-        ).records()
+    def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
+        pieces = TextSource(
+            source,
+            line=self._line,
+            on_error=self._on_error,
+            size=self._size,
+            encoding=self._encoding,
+        )
+        for record in pieces.records():
+            yield (record,)
 
 
 class read_chunks(Reader[str]):  # noqa: N801  # used as a function; closes as an object
     """Yield the text of a file in pieces of about *chunk_size* bytes.
 
-    Never cuts a code point. A byte order mark decides the encoding, else it is UTF-8.
-    Raises ``EncodingError`` at the first byte (or NUL) that is not text, after every
-    good character before it. ``.records()`` yields the same pieces with their spans.
+    Never cuts a code point. A byte order mark decides the encoding, else it is
+    *encoding* ("detect" guesses, with the extra of that name). Raises ``EncodingError``
+    at the first byte (or NUL) that is not text, after every good character before it.
+    ``.records()`` yields the same pieces with their spans.
     """
 
     def __init__(
@@ -179,23 +178,28 @@ class read_chunks(Reader[str]):  # noqa: N801  # used as a function; closes as a
         *,
         limits: Limits | None = None,
         on_error: OnError = "raise",
+        encoding: str = "utf-8",
         start: int = 0,
     ) -> None:
-        super().__init__(path, self._pieces, limits=limits, start=start)
+        super().__init__(path, self._texts, limits=limits, start=start)
         self._on_error = on_error
+        self._encoding = canonical(encoding)
         self._size = positive("chunk_size", chunk_size)
 
-    def _pieces(self, source: ByteSource) -> Iterator[str]:
-        pieces = TextSource(source, line=1, on_error=self._on_error, size=self._size)
+    def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
+        pieces = TextSource(
+            source, on_error=self._on_error, size=self._size, encoding=self._encoding
+        )
         for record in pieces.records():
-            yield record.text
+            yield (record.text,)
 
     def records(self) -> TextReader:
         """Yield the pieces as ``Record``s with exact spans."""
         return TextReader(
-            self.source,
+            self.path,
             limits=self.limits,
             on_error=self._on_error,
-            start=self._start,
+            encoding=self._encoding,
+            start=self.start,
             chunk_size=self._size,
         )

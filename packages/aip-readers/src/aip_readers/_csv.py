@@ -1,0 +1,174 @@
+"""CSV as dictionaries, and as records of one column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ._cursor import Cursor
+from ._errors import FieldError, OnError, ParseError, RecordError, settle
+from ._files import Path
+from ._limits import Limits
+from ._reader import Reader
+from ._records import Record
+from ._rows import Row, RowSource
+from ._source import ByteSource
+
+
+class _Table:
+    """The rows of one source as (row, dictionary), the header from its beginning."""
+
+    def __init__(
+        self,
+        source: ByteSource,
+        *,
+        limits: Limits,
+        line: int = 1,
+        on_error: OnError = "raise",
+        encoding: str = "utf-8",
+        delimiter: str = ",",
+    ) -> None:
+        self._name = source.name
+        self._on_error = on_error
+        self._source = source
+        self._limits = limits
+        self._encoding = encoding
+        self._delimiter = delimiter
+        self._line = line
+
+    def _rows(self, source: ByteSource, line: int) -> Iterator[Row]:
+        return RowSource(
+            source,
+            limits=self._limits,
+            line=line,
+            on_error=self._on_error,
+            encoding=self._encoding,
+            delimiter=self._delimiter,
+        ).rows()
+
+    def _header(self) -> list[str]:
+        """Read the header where this source was not opened: at the beginning."""
+        source = ByteSource(self._source.path, limits=self._limits)
+        try:
+            return next(self._rows(source, 1), Row([], 0, 0, 1)).fields
+        finally:
+            source.close()
+
+    def rows(self) -> Iterator[tuple[Row, dict[str, str]]]:
+        """Yield every row that has the header's fields."""
+        names = self._header() if self._source.position else None
+        for row in self._rows(self._source, self._line):
+            if names is None:
+                names = row.fields
+            elif len(row.fields) == len(names):
+                yield row, dict(zip(names, row.fields, strict=True))
+            else:
+                have, want = len(row.fields), len(names)
+                reason = f"the row has {have} fields, the header {want}"
+                error = ParseError(self._name, row.start, row.line, reason)
+                settle(error, self._on_error)
+
+
+class CsvReader(Reader[Record]):
+    """The rows of a CSV file as records of one column."""
+
+    format = "csv"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        text_field: str = "text",
+        id_field: str | None = None,
+        delimiter: str = ",",
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+        encoding: str = "utf-8",
+        start: int = 0,
+        start_line: int = 1,
+        cursor: Cursor | None = None,
+    ) -> None:
+        super().__init__(path, self._records, limits=limits, start=start, cursor=cursor)
+        self._text_field = text_field
+        self._id_field = id_field
+        self._delimiter = delimiter
+        self._line = cursor["line"] if cursor else start_line
+        self._on_error = on_error
+        self._encoding = encoding
+
+    def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
+        table = _Table(
+            source,
+            limits=self.limits,
+            line=self._line,
+            on_error=self._on_error,
+            encoding=self._encoding,
+            delimiter=self._delimiter,
+        )
+        for row, value in table.rows():
+            try:
+                record = self._record(row, value)
+            except RecordError as error:
+                settle(error, self._on_error)
+            else:
+                yield (record,)
+
+    def _record(self, row: Row, value: dict[str, str]) -> Record:
+        for field in self._text_field, self._id_field:
+            if field is not None and field not in value:
+                known = ", ".join(map(repr, list(value)[:8]))
+                reason = f"the table has no column {field!r}; it has {known}"
+                raise FieldError(self.source, row.start, row.line, reason)
+        key = str(row.line) if self._id_field is None else value[self._id_field]
+        text = value.pop(self._text_field)
+        return Record(self.source, text, row.start, row.end, row.line, key, value)
+
+
+class read_csv(Reader[dict[str, str]]):  # noqa: N801  # used as a function
+    """Yield the rows of a CSV file as dictionaries; the first row names the fields.
+
+    Quoted fields may hold line ends. Holds one row, at most ``limits.max_record_bytes``
+    (which also becomes the csv module's own limit of a field, process-wide, if that is
+    lower). A bad row is a ``RecordError`` and the rest goes on, with the line after the
+    one on which the bad row began.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        delimiter: str = ",",
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+        encoding: str = "utf-8",
+        start: int = 0,
+    ) -> None:
+        super().__init__(path, self._batches, limits=limits, start=start)
+        self._delimiter = delimiter
+        self._on_error = on_error
+        self._encoding = encoding
+
+    def _batches(self, source: ByteSource) -> Iterator[Sequence[dict[str, str]]]:
+        table = _Table(
+            source,
+            limits=self.limits,
+            on_error=self._on_error,
+            encoding=self._encoding,
+            delimiter=self._delimiter,
+        )
+        for _, value in table.rows():
+            yield (value,)
+
+    def records(
+        self, *, text_field: str = "text", id_field: str | None = None
+    ) -> CsvReader:
+        """Yield the rows as ``Record``s of one column, with exact spans."""
+        return CsvReader(
+            self.path,
+            text_field=text_field,
+            id_field=id_field,
+            delimiter=self._delimiter,
+            limits=self.limits,
+            on_error=self._on_error,
+            encoding=self._encoding,
+            start=self.start,
+        )

@@ -1,0 +1,85 @@
+"""Decode JSON: with orjson where it is installed, with the same results and errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ._errors import ParseError
+from ._line_readers import decode_line
+from ._lines import RawLine
+
+UNSAFE = re.compile("[\0\ud800-\udfff]")
+ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+"""Escapes that may stand for a NUL or a lone surrogate."""
+_OPEN = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+
+Loads = Callable[[bytes], Any]
+
+
+def fast_loads() -> Loads:
+    """Return orjson's decoder, or Python's own."""
+    try:
+        import orjson  # noqa: PLC0415  # an extra is imported where it is used
+    except ImportError:
+        return json.loads
+    return orjson.loads
+
+
+def safe(value: Any) -> Any:
+    r"""Return *value* with NULs and lone surrogates in its strings made U+FFFD."""
+    if isinstance(value, str):
+        return UNSAFE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [safe(each) for each in value]
+    if isinstance(value, dict):
+        return {safe(key): safe(each) for key, each in value.items()}
+    return value
+
+
+def depth_of(data: bytes) -> int:
+    """Return how deeply the brackets of a JSON text nest, strings apart.
+
+    >>> depth_of(b'{"a": [1, "[[["]}')
+    2
+    """
+    depth = deepest = 0
+    for match in _OPEN.finditer(data):
+        if match[1]:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif match[2]:
+            depth -= 1
+    return deepest
+
+
+def check_depth(source: str, raw: RawLine, max_depth: int) -> None:
+    """Raise ``ParseError`` for a line that nests more deeply than *max_depth*."""
+    data = raw.data
+    # What is shallow by a count, and most lines are, needs no walk.
+    if len(data) <= 2 * max_depth or data.count(b"[") + data.count(b"{") <= max_depth:
+        return
+    if depth_of(data) > max_depth:
+        reason = f"this JSON nests more deeply than max_depth={max_depth}"
+        raise ParseError(source, raw.start, raw.line, reason)
+
+
+def parse(source: str, raw: RawLine, *, max_depth: int) -> Any:
+    """Return the JSON value of one line, or raise ``RecordError``.
+
+    This is the careful way: the errors are those of Python's own decoder.
+    """
+    text = decode_line(source, raw)
+    check_depth(source, raw, max_depth)
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        at = raw.start + len(text[: error.pos].encode())
+        reason = f"this line is not JSON: {error.msg.lower()}"
+        raise ParseError(source, at, raw.line, reason) from error
+    except (ValueError, RecursionError) as error:
+        reason = f"this line is not JSON we can hold: {error}"
+        raise ParseError(source, raw.start, raw.line, reason) from error
+    return safe(value) if ESCAPED.search(raw.data) else value

@@ -1,0 +1,97 @@
+"""Which encoding a source has, and how to decode it piece by piece."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from typing import TypeAlias
+
+Decode: TypeAlias = Callable[[bytes, str, bool], tuple[str, int]]
+
+# Longest first: the UTF-32-LE mark begins with the UTF-16-LE one.
+MARKS: tuple[tuple[bytes, str], ...] = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_DECODERS: dict[str, Decode] = {
+    "utf-8": codecs.utf_8_decode,
+    "utf-16-le": codecs.utf_16_le_decode,
+    "utf-16-be": codecs.utf_16_be_decode,
+    "utf-32-le": codecs.utf_32_le_decode,
+    "utf-32-be": codecs.utf_32_be_decode,
+}
+_WITHOUT_MARK = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
+_STATEFUL = "iso2022", "hz", "utf-7", "punycode", "idna", "utf-8-sig"
+LONGEST = 4
+"""Bytes of the longest code point, in any encoding."""
+
+
+def canonical(name: str) -> str:
+    """Return Python's name of an encoding whose pieces keep their byte offsets.
+
+    >>> canonical("Latin1"), canonical("UTF16")
+    ('iso8859-1', 'utf-16-le')
+    """
+    if name == "detect":
+        return name
+    try:
+        known = codecs.lookup(name).name
+    except LookupError:
+        raise ValueError(f"encoding {name!r} is not known to Python") from None
+    known = _WITHOUT_MARK.get(known, known)
+    if known.startswith(_STATEFUL) or not codecs.lookup(known)._is_text_encoding:  # noqa: SLF001  # the only way to ask
+        raise ValueError(f"encoding {name!r} has no exact byte offsets")
+    return known
+
+
+def marked(head: bytes) -> tuple[str, int]:
+    r"""Return the encoding a byte order mark names, and the length of the mark.
+
+    >>> marked(b"\xff\xfea\x00"), marked(b"abc")
+    (('utf-16-le', 2), ('', 0))
+    """
+    for mark, name in MARKS:
+        if head.startswith(mark):
+            return name, len(mark)
+    return "", 0
+
+
+def decoder(encoding: str) -> Decode:
+    """Return a function that decodes whole code points and says how many bytes."""
+    return _DECODERS.get(encoding) or _stateless(encoding)
+
+
+def _stateless(encoding: str) -> Decode:
+    decode_all = codecs.lookup(encoding).decode
+
+    def decode(data: bytes, errors: str, final: bool) -> tuple[str, int]:  # noqa: FBT001  # the shape of codecs' own
+        try:
+            return decode_all(data, errors)
+        except UnicodeDecodeError as error:
+            cut = len(data) - error.start < LONGEST and error.end >= len(data)
+            if final or not cut:
+                raise
+            return decode_all(data[: error.start], errors)[0], error.start
+
+    return decode
+
+
+def detect(head: bytes, source: str) -> str:
+    """Guess the encoding of *head*; needs the extra ``detect`` unless it is UTF-8."""
+    try:
+        codecs.utf_8_decode(head, "strict", False)  # C function
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    try:
+        from charset_normalizer import from_bytes  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        from ._errors import MissingExtraError  # noqa: PLC0415  # rare
+
+        raise MissingExtraError(source, "detect", "charset-normalizer") from error
+    best = from_bytes(head).best()
+    return canonical(best.encoding) if best else "utf-8"

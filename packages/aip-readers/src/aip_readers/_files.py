@@ -1,0 +1,182 @@
+"""Where raw bytes come from: a file, a pipe, standard input, or a URL of fsspec."""
+
+# Paths are text here, as the operating system gives them; Path costs ten times that.
+# ruff: noqa: PTH100, PTH116, PTH123
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from io import FileIO
+from typing import Any, BinaryIO, Protocol, TypeAlias
+
+from ._errors import ChangedError, MissingExtraError, OpenError
+
+Path: TypeAlias = str | os.PathLike[str]
+
+STDIN = "-"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z][a-z0-9]+::")
+_SECRET = re.compile(r"(?<=://)[^/@]*@")
+
+
+def absolute(path: Path) -> str:
+    """Return the name of a source: the absolute path, the URL without secrets, or -."""
+    name = os.fspath(path)
+    if name == STDIN:
+        return name
+    if _URL.match(name):
+        return _SECRET.sub("***@", name)
+    return os.path.abspath(name)
+
+
+def open_error(source: str, error: OSError) -> OpenError:
+    """Say in one sentence why the operating system refused *source*."""
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    return OpenError(source, None, None, reason)
+
+
+class RawFile(Protocol):
+    """Bytes as they lie there, and what is known about them."""
+
+    size: int | None
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to *size* bytes; none at the end."""
+
+    def seek(self, offset: int, /) -> bool:
+        """Go to *offset*, or return False where that cannot be done."""
+
+    def identity(self) -> tuple[int, int]:
+        """Return size and time of last change (ns), (0, 0) where nobody knows."""
+
+    def check(self, position: int, /) -> None:
+        """Raise ``ChangedError`` unless the file, at its end, is still the same."""
+
+    def close(self) -> None:
+        """Close the file; safe to call again."""
+
+
+def open_raw(path: Path) -> RawFile:
+    """Open *path*, whatever it is; raise ``OpenError``."""
+    name = os.fspath(path)
+    return _Remote(name) if _URL.match(name) else _Local(name)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open *path* as a file object that can seek, for libraries that want one."""
+    name = os.fspath(path)
+    if not _URL.match(name):
+        try:
+            return open(name, "rb")  # the caller closes it
+        except OSError as error:
+            raise open_error(absolute(name), error) from error
+    file: BinaryIO = _Remote(name).file
+    return file
+
+
+class _Local:
+    """A file, a pipe or standard input of this machine."""
+
+    def __init__(self, path: str) -> None:
+        self._name = absolute(path)
+        try:
+            if path == STDIN:
+                self._file = FileIO(sys.stdin.fileno(), closefd=False)
+            else:
+                self._file = FileIO(self._name)
+            self._stat = os.fstat(self._file.fileno())
+        except OSError as error:
+            raise open_error(self._name, error) from error
+        # Pipes and /proc files say 0 whatever they hold.
+        self._regular = stat.S_ISREG(self._stat.st_mode) and self._stat.st_size > 0
+        self.size = self._stat.st_size if self._regular else None
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._file.read(size) or b""
+        except OSError as error:
+            raise open_error(self._name, error) from error
+
+    def seek(self, offset: int, /) -> bool:
+        if not self._regular:
+            return False
+        self._file.seek(offset)
+        return True
+
+    def identity(self) -> tuple[int, int]:
+        if not self._regular:
+            return 0, 0
+        return self._stat.st_size, self._stat.st_mtime_ns
+
+    def check(self, position: int, /) -> None:
+        if not self._regular:
+            return
+        now, then = os.fstat(self._file.fileno()), self._stat
+        if now.st_size != then.st_size:
+            how = "grew" if now.st_size > then.st_size else "shrank"
+            change = f"{how} from {then.st_size} to {now.st_size} bytes"
+        elif now.st_mtime_ns != then.st_mtime_ns:
+            change = "was written to"
+        elif self._is_replaced():
+            change = "was replaced by another"
+        else:
+            return
+        reason = f"the file {change} while it was read"
+        raise ChangedError(self._name, position, None, reason)
+
+    def _is_replaced(self) -> bool:
+        if self._name == STDIN:
+            return False
+        try:
+            now = os.stat(self._name)
+        except OSError:
+            return True
+        return not os.path.samestat(now, self._stat)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Remote:
+    """A file behind a URL; needs the extra ``remote``."""
+
+    def __init__(self, url: str) -> None:
+        self._name = absolute(url)
+        try:
+            import fsspec  # noqa: PLC0415  # an extra is imported where it is used
+        except ImportError as error:
+            raise MissingExtraError(self._name, "remote", "fsspec") from error
+        self.file: Any = self._tell(lambda: fsspec.open(url, "rb").open())
+        self.size: int | None = getattr(self.file, "size", None)
+
+    def _tell(self, work: Any) -> Any:
+        """Turn whatever a file system raises into one ``OpenError``."""
+        try:
+            return work()
+        except OSError as error:
+            raise open_error(self._name, error) from error
+        except Exception as error:  # every backend of fsspec has errors of its own
+            reason = f"{type(error).__name__}: {_SECRET.sub('***@', str(error))}"
+            raise OpenError(self._name, None, None, reason) from error
+
+    def read(self, size: int, /) -> bytes:
+        return bytes(self._tell(lambda: self.file.read(size)))
+
+    def seek(self, offset: int, /) -> bool:
+        if not self.file.seekable():
+            return False
+        self._tell(lambda: self.file.seek(offset))
+        return True
+
+    def identity(self) -> tuple[int, int]:
+        return self.size or 0, 0
+
+    def check(self, position: int, /) -> None:
+        if self.size is not None and position != self.size:
+            reason = f"the file ended after {position} of {self.size} bytes"
+            raise ChangedError(self._name, position, None, reason)
+
+    def close(self) -> None:
+        self.file.close()

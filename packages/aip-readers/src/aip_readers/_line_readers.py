@@ -1,0 +1,171 @@
+"""Lines as text, and as records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import accumulate, repeat
+
+from ._cursor import Cursor
+from ._errors import OnError, RecordEncodingError, settle
+from ._files import Path
+from ._limits import Limits
+from ._lines import LineBatch, LineSource, RawLine
+from ._reader import Reader
+from ._records import Record
+from ._source import ByteSource
+from ._text import NUL, PLAIN
+
+_make_record = partial(tuple.__new__, Record)
+"""As fast as a tuple: no Python call for each record."""
+
+
+def decode_line(source: str, raw: RawLine) -> str:
+    """Return the text of one line, or raise ``RecordEncodingError``."""
+    try:
+        text = str(raw.data, "utf-8")
+    except UnicodeDecodeError as error:
+        bad = raw.data[error.start : error.end].hex(" ")
+        reason = f"bytes {bad} are not utf-8: {error.reason}"
+        at = raw.start + error.start
+        raise RecordEncodingError(source, at, raw.line, reason) from error
+    if "\0" in text:
+        at = raw.start + raw.data.index(b"\0")
+        raise RecordEncodingError(source, at, raw.line, NUL)
+    return text
+
+
+def _whole_text(batch: LineBatch) -> list[str] | None:
+    """Return the lines of a batch that holds no damage, else None."""
+    data = batch.data
+    if b"\0" in data:
+        return None
+    try:
+        text = str(data, "utf-8")
+    except UnicodeDecodeError:
+        return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").removesuffix("\r")
+    return text.split("\n")
+
+
+class LineReader(Reader[Record]):
+    """The lines of a file as records; the key is the line number."""
+
+    format = "lines"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+        encoding: str = "utf-8",
+        start: int = 0,
+        start_line: int = 1,
+        cursor: Cursor | None = None,
+    ) -> None:
+        super().__init__(path, self._records, limits=limits, start=start, cursor=cursor)
+        self._line = cursor["line"] if cursor else start_line
+        self._on_error = on_error
+        self._encoding = encoding
+
+    def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
+        lines = LineSource(
+            source,
+            limits=self.limits,
+            line=self._line,
+            on_error=self._on_error,
+            encoding=self._encoding,
+        )
+        for batch in lines.batches():
+            texts = None if batch.spans else _whole_text(batch)
+            if texts is None:
+                for record in self._one_by_one(batch):
+                    yield (record,)
+            else:
+                yield self._together(batch, texts)
+
+    def _together(self, batch: LineBatch, texts: list[str]) -> list[Record]:
+        """Make all records of a block with no Python step between them."""
+        raw = batch.data.split(b"\n")
+        starts = list(accumulate(map(len, raw), _after, initial=batch.start))
+        if b"\r" in batch.data:
+            raw = [line.removesuffix(b"\r") for line in raw]
+        ends = map(int.__add__, starts, map(len, raw))
+        numbers = range(batch.line, batch.line + len(raw))
+        sources, plain = repeat(self.source), repeat(PLAIN)
+        keys = map(str, numbers)
+        fields = zip(sources, texts, starts, ends, numbers, keys, plain, strict=False)
+        return list(map(_make_record, fields))
+
+    def _one_by_one(self, batch: LineBatch) -> Iterator[Record]:
+        for raw in batch.raw_lines():
+            try:
+                text = decode_line(self.source, raw)
+            except RecordEncodingError as error:
+                settle(error, self._on_error)
+            else:
+                key = str(raw.line)
+                yield Record(
+                    self.source, text, raw.start, raw.end, raw.line, key, PLAIN
+                )
+
+
+def _after(start: int, length: int) -> int:
+    return start + length + 1
+
+
+class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an object
+    r"""Yield the lines of a file, without their ends (``\n`` or ``\r\n``).
+
+    Holds at most ``limits.max_record_bytes``. A bad line is a ``RecordError`` and the
+    rest goes on. ``.records()`` yields the same lines with their spans.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+        encoding: str = "utf-8",
+        start: int = 0,
+    ) -> None:
+        super().__init__(path, self._texts, limits=limits, start=start)
+        self._on_error = on_error
+        self._encoding = encoding
+
+    def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
+        lines = LineSource(
+            source,
+            limits=self.limits,
+            on_error=self._on_error,
+            encoding=self._encoding,
+        )
+        for batch in lines.batches():
+            texts = _whole_text(batch)
+            if texts is None:
+                for text in self._one_by_one(batch):
+                    yield (text,)
+            else:
+                yield texts
+
+    def _one_by_one(self, batch: LineBatch) -> Iterator[str]:
+        for raw in batch.raw_lines():
+            try:
+                text = decode_line(self.source, raw)
+            except RecordEncodingError as error:
+                settle(error, self._on_error)
+            else:
+                yield text
+
+    def records(self) -> LineReader:
+        """Yield the lines as ``Record``s with exact spans."""
+        return LineReader(
+            self.path,
+            limits=self.limits,
+            on_error=self._on_error,
+            encoding=self._encoding,
+            start=self.start,
+        )

@@ -1,0 +1,158 @@
+"""Read every member or frame of a compressed file, and every good byte before damage.
+
+Other readers withhold up to a buffer of good bytes when a member is damaged or cut, or
+take a cut member for a whole one. Here the bookkeeping of members is our own, and the
+input in which damage shows is decompressed again, a byte at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ._codecs import Codec
+from ._errors import CorruptError, LimitError, TruncatedError
+from ._limits import Limits
+
+INPUT = 64 * 1024
+RECENT = 1024
+"""Members whose beginnings are remembered, for cursors."""
+FREE = 1 << 20
+"""Bytes that may come out before the ratio is looked at."""
+
+
+class Member(NamedTuple):
+    """Where a member begins: in the file, and in what comes out."""
+
+    packed: int
+    unpacked: int
+
+
+class MemberStream:
+    """Decompressed bytes of concatenated members or frames.
+
+    Holds one block of input, one of output, and the decompressor's own window.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        codec: Codec,
+        read: Callable[[int], bytes],
+        *,
+        ahead: bytes,
+        limits: Limits,
+        seek: Callable[[int], bool],
+        member: Member = Member(0, 0),  # noqa: B008  # immutable
+    ) -> None:
+        self._source = source
+        self._codec = codec
+        self._read = read
+        self._seek = seek
+        self._limits = limits
+        self._input = ahead
+        self._taken = member.packed + len(ahead)
+        self._base = member
+        self.given = member.unpacked
+        self.member = member
+        self.recent = deque([member], maxlen=RECENT)
+        self._begin()
+        self._fed_at = self._taken
+        # Input up to here is given a byte at a time, after damage showed in it.
+        self._careful_until = 0
+
+    def read(self, size: int) -> bytes:
+        """Return up to *size* decompressed bytes; none at the end."""
+        while True:
+            if self._decompressor.eof and not self._next_member():
+                return b""
+            if self._decompressor.needs_input and not self._input and not self._fill():
+                # The fast decompressor tells less about a cut end than the careful one.
+                if self._careful or not self._go_back():
+                    raise self._truncated()
+                continue
+            out = self._step(size)
+            if out:
+                self.given += len(out)
+                self._check_ratio()
+                return out
+
+    def _fill(self) -> bool:
+        self._input = self._read(INPUT)
+        self._taken += len(self._input)
+        return bool(self._input)
+
+    def _step(self, size: int) -> bytes:
+        decompressor, data = self._decompressor, b""
+        if decompressor.needs_input:
+            data, self._input = self._input, b""
+            if self._taken - len(data) < self._careful_until:
+                data, self._input = data[:1], data[1:]
+            self._fed_at = self._taken - len(self._input) - len(data)
+        try:
+            return decompressor.decompress(data, size)
+        except self._codec.errors as error:
+            if self._fed_at < self._careful_until or not self._go_back():
+                raise self._corrupt(error) from error
+        return b""
+
+    def _go_back(self) -> bool:
+        """Decompress this member again, up to what was given; then go bytewise."""
+        until = self._taken
+        if not self._seek(self.member.packed):
+            return False
+        again = self._codec.careful()
+        missing = self.given - self.member.unpacked
+        self._taken, self._input = self.member.packed, b""
+        while missing:
+            data = b""
+            if again.needs_input:
+                data = self._read(max(1, min(INPUT, self._fed_at - self._taken)))
+                self._taken += len(data)
+                if not data:
+                    return False
+            try:
+                missing -= len(again.decompress(data, min(missing, INPUT)))
+            except self._codec.errors:
+                return False
+        self._decompressor, self._careful_until = again, until
+        self._careful = True
+        return True
+
+    def _next_member(self) -> bool:
+        """Begin the next member; padding with zeros may stand before it."""
+        self._input = (self._decompressor.unused_data + self._input).lstrip(b"\0")
+        while not self._input:
+            if not self._fill():
+                return False
+            self._input = self._input.lstrip(b"\0")
+        if not self._codec.may_begin(self._input):
+            reason = f"bytes that are not {self._codec.name} follow the last member"
+            raise CorruptError(self._source, self.given, None, reason)
+        self.member = Member(self._taken - len(self._input), self.given)
+        self.recent.append(self.member)
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        codec = self._codec
+        make = codec.careful if codec.wants_care(self._input) else codec.make
+        self._decompressor = make()
+        self._careful = make is codec.careful
+
+    def _check_ratio(self) -> None:
+        given = self.given - self._base.unpacked
+        used = self._taken - self._base.packed
+        if given > FREE and given > used * self._limits.max_ratio:
+            times = f"max_ratio={self._limits.max_ratio:g}"
+            reason = f"it decompresses to more than {times} times its size"
+            raise LimitError(self._source, self.given, None, reason)
+
+    def _truncated(self) -> TruncatedError:
+        reason = f"the {self._codec.name} data ends before the end of its last member"
+        return TruncatedError(self._source, self.given, None, reason)
+
+    def _corrupt(self, error: Exception) -> CorruptError:
+        reason = f"the {self._codec.name} data is corrupt: {error}"
+        return CorruptError(self._source, self.given, None, reason)

@@ -1,0 +1,166 @@
+"""Parquet, by row group; needs the extra ``parquet``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+from ._decode import safe
+from ._errors import (
+    CorruptError,
+    FieldError,
+    MissingExtraError,
+    OnError,
+    OversizeError,
+    RecordError,
+    settle,
+)
+from ._files import Path, open_file
+from ._limits import Limits
+from ._reader import Reader
+from ._records import Record
+from ._source import ByteSource
+
+BATCH = 256
+"""Rows decoded at a time."""
+
+
+class _Group:
+    """One row group: its bytes in the file, and its rows."""
+
+    def __init__(self, file: Any, number: int) -> None:
+        meta = file.metadata.row_group(number)
+        columns = [meta.column(at) for at in range(meta.num_columns)]
+        self.start = min((_first_byte(column) for column in columns), default=4)
+        self.end = self.start + sum(each.total_compressed_size for each in columns)
+        self.raw_bytes = int(meta.total_byte_size)
+        self._file, self._number = file, number
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        groups = [self._number]
+        for batch in self._file.iter_batches(BATCH, row_groups=groups):
+            yield from batch.to_pylist()
+
+
+def _first_byte(column: Any) -> int:
+    pages = column.dictionary_page_offset, column.data_page_offset
+    return min(int(page) for page in pages if page)
+
+
+class _Table:
+    """The rows of a file with the group each belongs to."""
+
+    def __init__(self, source: ByteSource, limits: Limits, on_error: OnError) -> None:
+        self._name = source.name
+        self._path = source.path
+        self._limits = limits
+        self._on_error = on_error
+
+    def rows(self) -> Iterator[tuple[_Group, int, dict[str, Any]]]:
+        try:
+            import pyarrow as pa  # noqa: PLC0415  # an extra
+            from pyarrow import parquet  # noqa: PLC0415  # an extra
+        except ImportError as error:
+            raise MissingExtraError(self._name, "parquet", "pyarrow") from error
+        number = 0
+        with closing(open_file(self._path)) as raw:
+            try:
+                file = parquet.ParquetFile(raw)
+                for at in range(file.num_row_groups):
+                    group = _Group(file, at)
+                    for value in group.rows() if self._fits(group) else ():
+                        number += 1
+                        yield group, number, safe(value)
+            except (pa.ArrowException, OSError) as error:
+                reason = f"this is not Parquet that can be read: {error}"
+                raise CorruptError(self._name, None, None, reason) from error
+
+    def _fits(self, group: _Group) -> bool:
+        """Hold a row group to the ratio and the total, before it is decoded."""
+        packed = max(1, group.end - group.start)
+        if group.raw_bytes <= max(1 << 20, packed * self._limits.max_ratio):
+            return True
+        times = f"max_ratio={self._limits.max_ratio:g}"
+        reason = f"a row group says it holds more than {times} times its size"
+        settle(OversizeError(self._name, group.start, None, reason), self._on_error)
+        return False
+
+
+class ParquetReader(Reader[Record]):
+    """The rows of a Parquet file as records of one column.
+
+    The span of each is its row group's; the line and the key count rows from 1.
+    """
+
+    format = "parquet"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        text_field: str = "text",
+        id_field: str | None = None,
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+    ) -> None:
+        super().__init__(path, self._records, limits=limits)
+        self._text_field = text_field
+        self._id_field = id_field
+        self._on_error = on_error
+
+    def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
+        for group, number, value in _Table(source, self.limits, self._on_error).rows():
+            try:
+                record = self._record(group, number, value)
+            except RecordError as error:
+                settle(error, self._on_error)
+            else:
+                yield (record,)
+
+    def _record(self, group: _Group, number: int, value: dict[str, Any]) -> Record:
+        text = value.pop(self._text_field, None)
+        if not isinstance(text, str):
+            known = ", ".join(map(repr, list(value)[:8])) or "nothing else"
+            reason = f"row {number} has no text in {self._text_field!r}; it has {known}"
+            raise FieldError(self.source, group.start, number, reason)
+        key = str(number)
+        if self._id_field is not None:
+            if value.get(self._id_field) is None:
+                reason = f"row {number} has no id in {self._id_field!r}"
+                raise FieldError(self.source, group.start, number, reason)
+            key = str(value[self._id_field])
+        return Record(self.source, text, group.start, group.end, number, key, value)
+
+
+class read_parquet(Reader[dict[str, Any]]):  # noqa: N801  # used as a function
+    """Yield the rows of a Parquet file as dictionaries; needs the extra ``parquet``.
+
+    Holds one row group's pages, and 256 rows.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+    ) -> None:
+        super().__init__(path, self._batches, limits=limits)
+        self._on_error = on_error
+
+    def _batches(self, source: ByteSource) -> Iterator[Sequence[dict[str, Any]]]:
+        for _, _, value in _Table(source, self.limits, self._on_error).rows():
+            yield (value,)
+
+    def records(
+        self, *, text_field: str = "text", id_field: str | None = None
+    ) -> ParquetReader:
+        """Yield the rows as ``Record``s of one column."""
+        return ParquetReader(
+            self.path,
+            text_field=text_field,
+            id_field=id_field,
+            limits=self.limits,
+            on_error=self._on_error,
+        )

@@ -1,0 +1,112 @@
+"""PDF, page by page; needs the extra ``pdf``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+from ._decode import UNSAFE
+from ._errors import (
+    CorruptError,
+    MissingExtraError,
+    OnError,
+    OversizeError,
+    ParseError,
+    settle,
+)
+from ._files import Path
+from ._limits import Limits
+from ._reader import Reader
+from ._records import Record
+from ._source import ByteSource
+
+
+class PdfReader(Reader[Record]):
+    """The pages of a PDF as records; the key is the page number, from 1.
+
+    The span of each is the whole file: a page has no bytes of its own.
+    """
+
+    format = "pdf"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+    ) -> None:
+        super().__init__(path, self._records, limits=limits)
+        self._on_error = on_error
+
+    def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
+        try:
+            import pypdfium2 as pdfium  # noqa: PLC0415  # an extra
+        except ImportError as error:
+            raise MissingExtraError(self.source, "pdf", "pypdfium2") from error
+        data = self._whole(source)
+        if data is None:
+            return
+        try:
+            document = pdfium.PdfDocument(data)
+        except pdfium.PdfiumError as error:
+            reason = f"this is not a PDF that can be read: {error}"
+            raise CorruptError(self.source, 0, None, reason) from error
+        with closing(document):
+            for number in range(len(document)):
+                try:
+                    text = _text_of_page(document, number)
+                except pdfium.PdfiumError as error:
+                    reason = f"page {number + 1} cannot be read: {error}"
+                    problem = ParseError(self.source, 0, 1, reason)
+                    problem.__cause__ = error
+                    settle(problem, self._on_error)
+                    continue
+                metadata = {"page": number + 1}
+                key, end = str(number + 1), len(data)
+                yield (Record(self.source, text, 0, end, 1, key, metadata),)
+
+    def _whole(self, source: ByteSource) -> bytes | None:
+        """Read the document; a PDF is found from its end."""
+        limit = self.limits.max_record_bytes
+        data = bytearray()
+        while block := source.read():
+            data += block
+            if len(data) > limit:
+                reason = f"the document holds more than max_record_bytes={limit}"
+                error = OversizeError(self.source, 0, 1, reason)
+                settle(error, self._on_error)
+                return None
+        return bytes(data)
+
+
+def _text_of_page(document: Any, number: int) -> str:
+    with closing(document[number]) as page, closing(page.get_textpage()) as textpage:
+        text: str = textpage.get_text_range(errors="replace")
+    return UNSAFE.sub("\ufffd", text).replace("\r\n", "\n")
+
+
+class read_pdf(Reader[str]):  # noqa: N801  # used as a function; closes as an object
+    """Yield the text of a PDF, page by page; needs the extra ``pdf``.
+
+    Holds the document, at most ``limits.max_record_bytes``, and one page.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limits: Limits | None = None,
+        on_error: OnError = "raise",
+    ) -> None:
+        super().__init__(path, self._texts, limits=limits)
+        self._on_error = on_error
+
+    def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
+        for batch in self.records()._records(source):  # noqa: SLF001  # its own twin
+            yield [record.text for record in batch]
+
+    def records(self) -> PdfReader:
+        """Yield the pages as ``Record``s."""
+        return PdfReader(self.path, limits=self.limits, on_error=self._on_error)

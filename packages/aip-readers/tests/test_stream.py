@@ -1,0 +1,90 @@
+"""Async iteration: the same items, off the loop, bounded, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aip_readers import EncodingError, read_chunks, read_lines, stream
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"line {n}\n" for n in range(50_000)))
+    return path
+
+
+async def test_yields_the_same_items(path: Path) -> None:
+    lines = [line async for line in stream(read_lines(path))]
+    assert lines == list(read_lines(path))
+
+
+async def test_batches_hold_a_block_each(path: Path) -> None:
+    batches = [batch async for batch in stream(read_lines(path)).batches()]
+    assert [line for batch in batches for line in batch] == list(read_lines(path))
+    assert len(batches) < 20
+
+
+async def test_an_error_comes_after_the_items_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(b"good\xff")
+    seen = []
+    pieces = aiter(stream(read_chunks(path)))
+    seen.append(await anext(pieces))
+    with pytest.raises(EncodingError):
+        await anext(pieces)
+    assert seen == ["good"]
+
+
+async def test_the_thread_is_at_most_so_many_batches_ahead() -> None:
+    taken = 0
+
+    def numbers() -> Iterator[int]:
+        nonlocal taken
+        for taken in range(100_000):  # noqa: UP028  # the test looks at it
+            yield taken
+
+    batches = stream(numbers(), prefetch=2).batches()
+    await anext(batches)
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert taken < 5 * 1024
+    await batches.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_cancelling_waits_for_the_step_and_closes_the_iterator() -> None:
+    release = threading.Event()
+    closed = False
+
+    def slow() -> Iterator[int]:
+        nonlocal closed
+        try:
+            yield from range(1024)
+            release.wait(5)
+            yield 1
+        finally:
+            closed = True
+
+    async def consume() -> None:
+        async for _ in stream(slow()).batches():
+            pass
+
+    task = asyncio.create_task(consume())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed
+
+
+def test_refuses_no_prefetch() -> None:
+    with pytest.raises(ValueError, match="prefetch"):
+        stream([], prefetch=0)
