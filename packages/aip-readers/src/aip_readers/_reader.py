@@ -25,7 +25,10 @@ class Reader(Generic[T]):
 
     The file is opened on first use, and closed on exhaustion, on exit and on error.
     Items come in batches, one block's worth at a time; plain iteration chains them.
+    ``format`` names what it reads, as ``open_records`` calls it.
     """
+
+    format = ""
 
     def __init__(
         self,
