@@ -216,7 +216,8 @@ async def test_resets_are_retried() -> None:
         server.faults = Faults(reset_rate=1.0)
         with pytest.raises(TransportError) as caught:
             await client.post("x", json=1, idempotent=True)
-        assert caught.value.attempts == 6
+        # The first may have been a kept-alive connection's end: it costs no attempt.
+        assert caught.value.attempts == 7
 
 
 async def test_a_hang_ends_at_the_attempt_timeout() -> None:

@@ -21,6 +21,7 @@ from ._errors import (
     StatusRefused,
     TransportError,
 )
+from ._events import Event
 from ._request import Done, Failed, Request
 from ._response import Response
 from ._settings import Rate, Retry
@@ -37,6 +38,7 @@ __all__ = [
     "ConnectError",
     "DeadlineExceeded",
     "Done",
+    "Event",
     "Facts",
     "Failed",
     "HttpClientError",

@@ -4,63 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
-from collections import deque
 from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
-from tenacity.stop import stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
-from ._classify import SAFE_METHODS, passing, turned_away, untouched
-from ._errors import (
-    Attempt,
-    CallError,
-    DeadlineExceeded,
-    Facts,
-    QueueTimeout,
-)
+from ._classify import SAFE_METHODS, overloaded, passing, turned_away, untouched
+from ._engine import Engine
+from ._errors import Attempt, CallError, DeadlineExceeded, Facts, QueueTimeout
+from ._events import Event, Kind
 from ._leaf import leaf_of
-from ._pace import Pace
 from ._reason import EXCERPT_BYTES, reason_in
 from ._response import Response
-from ._retry_after import retry_after_s
-from ._secrets import Redactor, shown
-from ._settings import Retry, StopStrategy, WaitStrategy
-from ._slots import Slots
-from ._stats import Tally
-from ._wire import AttemptFailed, Parcel, Wire
+from ._secrets import shown
+from ._wire import AttemptFailed, Parcel
 
 _HISTORY = 32
-_JITTER = 0.1
+_THROTTLED = 429
 
 
-@dataclass(slots=True, kw_only=True)
-class Engine:
-    """What all calls of one client share."""
-
-    wire: Wire
-    slots: Slots
-    pace: Pace | None
-    retry: Retry
-    redact: Redactor
-    tally: Tally
-    jitter: random.Random
-
-    @property
-    def wait(self) -> WaitStrategy:
-        """The backoff: the user's, or full jitter."""
-        retry = self.retry
-        default = wait_random_exponential(multiplier=retry.base_s, max=retry.cap_s)
-        return retry.wait or default
-
-    @property
-    def stop(self) -> StopStrategy:
-        """When to stop: the user's word, or a number of attempts."""
-        return self.retry.stop or stop_after_attempt(self.retry.attempts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Terms:
     """What one call may take."""
 
@@ -74,146 +36,222 @@ class Terms:
 class Call:
     """Carry one request through the queue, the wire and the repeats."""
 
+    __slots__ = (
+        "_engine",
+        "_failure",
+        "_first_sent",
+        "_fresh",
+        "_history",
+        "_loop",
+        "_parcel",
+        "_requeued_s",
+        "_sent",
+        "_terms",
+        "_turned_away",
+        "_waited_s",
+    )
+
     def __init__(self, parcel: Parcel, *, terms: Terms, engine: Engine) -> None:
         self._parcel = parcel
         self._terms = terms
         self._engine = engine
-        self._loop = asyncio.get_running_loop()
+        self._loop = engine.loop
         self._first_sent: float | None = None
         self._sent = 0
         self._turned_away = 0
         self._waited_s = 0.0
         self._requeued_s = 0.0
+        self._history: tuple[Attempt, ...] = ()
         self._failure: AttemptFailed | None = None
-        self._history: deque[Attempt] = deque(maxlen=_HISTORY)
-        self._repeatable = terms.may_repeat or parcel.method in SAFE_METHODS
+        self._fresh = False
 
-    async def run(self) -> Response:
-        """Send until there is an answer.
+    async def attempt(self) -> Response:
+        """Send once, when it is our turn.
 
         Raises:
-            CallError: there is none; the leaf says why.
+            AttemptFailed: it came to nothing.
+            CallError: there was no time left to send it.
         """
-        self._engine.tally.calls += 1
-        try:
-            try:
-                return await self._executed()
-            except AttemptFailed as failure:
-                if not self._may_repeat(failure):
-                    raise
-                return await self._repeat(failure)
-        except AttemptFailed as failure:
-            self._engine.tally.failed += 1
-            raise self._error(failure) from failure.__cause__
-        except CallError:
-            self._engine.tally.failed += 1
-            raise
-
-    async def _repeat(self, first: AttemptFailed) -> Response:
-        """Let tenacity take over; its first attempt is the failure we have."""
-        failures = [first]
-
-        async def attempt() -> Response:
-            if failures:
-                raise failures.pop()
-            return await self._executed()
-
         engine = self._engine
-        retrying = AsyncRetrying(
-            sleep=self._back_off,
-            stop=engine.stop,
-            wait=self._backoff_s,
-            retry=retry_if_exception(self._may_repeat),
-            reraise=True,
-        )
-        return await retrying(attempt)
-
-    async def _executed(self) -> Response:
-        """Send until the server takes the request in."""
-        while True:
-            await self._admission()
-            try:
-                return await self._send()
-            except AttemptFailed as failure:
-                if not turned_away(failure):
-                    raise
-                refusal = failure
-            finally:
-                self._engine.slots.release()
-            await self._wait_turned_away(refusal)
-
-    async def _admission(self) -> None:
-        """Pace first, take a slot after."""
-        engine, started = self._engine, self._loop.time()
-        limit_s = self._terms.queue_timeout_s if self._first_sent is None else None
-        try:
-            async with asyncio.timeout(limit_s):
-                if engine.pace is not None:
-                    wait_s = engine.pace.reserve(started, cost=self._terms.cost)
-                    if wait_s > 0:
-                        await asyncio.sleep(wait_s)
-                await engine.slots.acquire()
-        except TimeoutError as error:
-            what = f"not sent: {limit_s:g} s passed in our own queue"
-            raise QueueTimeout(what, facts=self._facts()) from error
-        waited_s = self._loop.time() - started
-        self._waited_s += waited_s
-        if self._first_sent is not None:
-            self._requeued_s += waited_s
-
-    async def _send(self) -> Response:
+        admission = engine.admission
         now = self._loop.time()
-        if self._first_sent is None:
-            self._first_sent = now
-        timeout_s = self._terms.attempt_timeout_s
-        left_s = self._left_s(now)
-        self._sent += 1
-        self._engine.tally.sent += 1
+        if self._failure is not None or not admission.try_enter(
+            now, cost=self._terms.cost
+        ):
+            now = await self._queue(now)
         try:
-            answer = await self._engine.wire.send(
-                self._parcel, timeout_s=min(timeout_s, max(0.0, left_s))
+            if self._first_sent is None:
+                self._first_sent = now
+            self._sent += 1
+            engine.tally.sent += 1
+            if engine.on_event is not None:
+                self._tell("sent", now)
+            answer = await engine.wire.send(
+                self._parcel, timeout_s=self._timeout_s(now), fresh=self._fresh
             )
+            engine.on_answer(self._loop.time(), started=now)
         except AttemptFailed as failure:
-            self._record(failure, started=now)
-            if failure.cause == "timeout" and left_s <= timeout_s:
-                raise self._too_late(failure) from failure
+            self._failure = failure
+            await self._note(failure, started=now)
             raise
-        self._engine.tally.latencies_s.append(self._loop.time() - now)
+        finally:
+            admission.leave()
         return Response(
             answer.status,
             headers=answer.headers,
             body=answer.body,
             attempts=self._sent,
             waited_s=self._waited_s,
-            history=tuple(self._history),
+            history=self._history,
         )
 
-    async def _wait_turned_away(self, refusal: AttemptFailed) -> None:
-        """Sleep without a slot until the server wants to be asked again."""
-        retry, jitter = self._engine.retry, self._engine.jitter
-        self._turned_away += 1
-        wait_s = self._asked_s(refusal)
-        if wait_s is None:
-            ceiling_s = retry.base_s * 2.0 ** min(16, self._turned_away)
-            wait_s = jitter.random() * min(retry.cap_s, ceiling_s)
-        await self._pause(wait_s, refusal)
+    async def recover(self, first: AttemptFailed) -> Response:
+        """Go on after a first failure, as long as there is a point in it.
 
-    def _asked_s(self, failure: AttemptFailed) -> float | None:
-        """Read Retry-After, jittered upward so that not all come back at once."""
-        longest_s = self._engine.retry.max_retry_after_s
-        asked_s = retry_after_s(failure.headers, cap_s=longest_s)
-        if asked_s is None:
-            return None
-        return asked_s * (1 + _JITTER * self._engine.jitter.random())
+        tenacity takes over here; its first attempt is the failure we have.
+
+        Raises:
+            CallError: there is no point; the leaf says why.
+        """
+        failures = [first]
+
+        async def attempt() -> Response:
+            return await self._taken_in(failures.pop() if failures else None)
+
+        retrying = AsyncRetrying(
+            sleep=self._back_off,
+            stop=self._engine.stop_strategy(),
+            wait=self._backoff_s,
+            retry=retry_if_exception(self._may_repeat),
+            reraise=True,
+        )
+        try:
+            return await retrying(attempt)
+        except AttemptFailed as failure:
+            raise self._error(failure) from failure.__cause__
+
+    async def _taken_in(self, failure: AttemptFailed | None) -> Response:
+        """Send until the server takes the request in; being refused is no attempt."""
+        while True:
+            if failure is not None:
+                if not self._free(failure):
+                    raise failure
+                await self._before_again(failure)
+            try:
+                return await self.attempt()
+            except AttemptFailed as again:
+                failure = again
+
+    def _free(self, failure: AttemptFailed) -> bool:
+        """Tell whether *failure* costs no attempt: the server did not take it in."""
+        if turned_away(failure):
+            return True
+        if failure.cause == "connect":
+            # Away for a while; one that has never answered is just a wrong address.
+            return overloaded(failure) and self._engine.reached
+        return failure.early and not self._fresh and self._may_repeat(failure)
+
+    async def _before_again(self, failure: AttemptFailed) -> None:
+        """Wait, without a slot, as long as a request that was not taken in should."""
+        wait_s = 0.0
+        if failure.early:
+            self._fresh = True  # a kept-alive connection was closing: once, elsewhere
+        elif failure.status != _THROTTLED and not self._engine.admission.gate.down:
+            # The first time its slot was held for a round trip; that was the wait.
+            self._turned_away += 1
+            retry = self._engine.retry
+            ceiling_s = retry.base_s * 2.0 ** min(16, self._turned_away - 2)
+            if self._turned_away > 1:
+                wait_s = self._engine.jitter.random() * min(retry.cap_s, ceiling_s)
+        await self._pause(wait_s, failure)
+
+    async def _queue(self, now: float) -> float:
+        """Wait in line; return the time when it is our turn."""
+        admission, failure = self._engine.admission, self._failure
+        if failure is None:
+            await self._queue_first()
+        else:
+            again = failure.status == _THROTTLED or failure.early
+            shut_s = admission.gate.until - now if admission.gate.shut else 0.0
+            left_s = self._left_s(now)
+            if admission.gate.down:
+                # An outage is the server's time, not our queue's: it is charged.
+                try:
+                    async with asyncio.timeout(left_s if left_s < math.inf else None):
+                        await admission.enter(cost=self._terms.cost)
+                except TimeoutError:
+                    raise self._too_late(failure) from failure
+                shut_s = math.inf
+            elif shut_s >= left_s:
+                raise self._too_late(failure) from failure
+            else:
+                await admission.enter(cost=self._terms.cost, again=again)
+            waited_s = self._loop.time() - now
+            self._requeued_s += max(0.0, waited_s - max(0.0, shut_s))
+        sent = self._loop.time()
+        self._waited_s += sent - now
+        return sent
+
+    async def _queue_first(self) -> None:
+        limit_s = self._terms.queue_timeout_s
+        enter = self._engine.admission.enter
+        if limit_s is None:
+            await enter(cost=self._terms.cost)
+            return
+        try:
+            async with asyncio.timeout(limit_s):
+                await enter(cost=self._terms.cost)
+        except TimeoutError as error:
+            what = f"not sent: {limit_s:g} s passed in our own queue"
+            self._engine.tally.failed += 1
+            raise QueueTimeout(what, facts=self._facts()) from error
+
+    def _timeout_s(self, now: float) -> float:
+        """Seconds this attempt may take: the least of what was asked for."""
+        engine, timeout_s = self._engine, self._terms.attempt_timeout_s
+        if engine.timeout is not None:
+            limit = engine.admission.limit
+            timeout_s = min(
+                timeout_s,
+                engine.timeout.seconds(
+                    now, changed_at=limit.changed_at, srtt_s=limit.srtt_s
+                ),
+            )
+        if self._terms.deadline_s is None:
+            return timeout_s
+        left_s = self._left_s(now)
+        return timeout_s if timeout_s < left_s else max(0.001, left_s)
+
+    async def _note(self, failure: AttemptFailed, *, started: float) -> None:
+        """Record a failed attempt, and tell the controllers."""
+        now, engine = self._loop.time(), self._engine
+        engine.on_failure(failure, now, started=started)
+        first = started if self._first_sent is None else self._first_sent
+        record = Attempt(
+            status=failure.status,
+            error=failure.what,
+            started_s=started - first,
+            took_s=now - started,
+        )
+        self._history = (*self._history, record)[-_HISTORY:]
+        if engine.on_event is not None:
+            kind: Kind = "turned away" if turned_away(failure) else "failed attempt"
+            self._tell(kind, now, failure=failure, took_s=now - started)
+        if failure.cause == "timeout" and self._left_s(now) <= 0.0:
+            raise self._too_late(failure) from failure
+        if overloaded(failure) and not engine.admission.gate.down:
+            # A fast rejection must not free its slot at once, or it comes back hot.
+            await asyncio.sleep(min(engine.hold_s(), max(0.0, self._left_s(now))))
 
     def _backoff_s(self, state: RetryCallState) -> float:
-        """Wait as the strategy says, and no less than the server asked."""
-        backoff_s = float(self._engine.wait(state))
+        """Wait as the strategy says, no less than the server or the budget asks."""
+        engine = self._engine
+        backoff_s = float(engine.wait_strategy()(state))
         failure = state.outcome.exception() if state.outcome else None
         if not isinstance(failure, AttemptFailed):
             return backoff_s
-        self._failure = failure
-        return max(backoff_s, self._asked_s(failure) or 0.0)
+        asked_s = engine.asked_s(failure) or 0.0
+        return max(backoff_s, asked_s, engine.budget.take_s(self._loop.time()))
 
     async def _back_off(self, wait_s: float) -> None:
         await self._pause(wait_s, self._failure)
@@ -224,7 +262,8 @@ class Call:
             raise self._too_late(failure) from failure
         if failure is not None:
             self._engine.tally.retried[failure.label] += 1
-        await asyncio.sleep(wait_s)
+        if wait_s > 0.0:
+            await asyncio.sleep(wait_s)
 
     def _left_s(self, now: float) -> float:
         """Seconds until the deadline; time in our own queue does not count."""
@@ -239,31 +278,51 @@ class Call:
             return False
         return self._repeatable or untouched(error)
 
-    def _record(self, failure: AttemptFailed, *, started: float) -> None:
-        first = started if self._first_sent is None else self._first_sent
-        record = Attempt(
-            status=failure.status,
-            error=failure.what,
-            started_s=started - first,
-            took_s=self._loop.time() - started,
-        )
-        self._history.append(record)
+    @property
+    def _repeatable(self) -> bool:
+        return self._terms.may_repeat or self._parcel.method in SAFE_METHODS
+
+    def _tell(
+        self,
+        kind: Kind,
+        now: float,
+        *,
+        failure: AttemptFailed | None = None,
+        took_s: float = 0.0,
+    ) -> None:
+        on_event = self._engine.on_event
+        if on_event is not None:
+            event = Event(
+                kind=kind,
+                at_s=now,
+                method=self._parcel.method,
+                url=shown(self._parcel.url),
+                attempt=self._sent,
+                status=failure.status if failure else None,
+                took_s=took_s,
+                limit=self._engine.admission.limit.value,
+                error=failure.what if failure else "",
+            )
+            on_event(event)
 
     def _too_late(self, failure: AttemptFailed | None) -> DeadlineExceeded:
+        self._engine.tally.failed += 1
         last = f"; the last attempt {failure.what}" if failure else ""
         facts = self._facts(failure)
         deadline_s = self._terms.deadline_s or 0.0
-        ended = "has passed" if facts.elapsed_s >= deadline_s else "allows no repeat"
+        ended = "has passed" if self._left_s(self._loop.time()) <= 0 else "is too near"
         what = f"the deadline of {deadline_s:g} s {ended}{last}"
         return DeadlineExceeded(what, facts=facts)
 
     def _error(self, failure: AttemptFailed) -> CallError:
-        leaf = leaf_of(failure)
+        self._engine.tally.failed += 1
         what = failure.what
         if not self._repeatable and passing(failure) and not untouched(failure):
             what += "; not repeated, for the work may have been done"
             what += " (pass idempotency_key= or idempotent=True)"
-        return leaf(what, facts=self._facts(failure))
+        if self._engine.on_event is not None:
+            self._tell("gave up", self._loop.time(), failure=failure)
+        return leaf_of(failure)(what, facts=self._facts(failure))
 
     def _facts(self, failure: AttemptFailed | None = None) -> Facts:
         body = self._engine.redact(failure.body) if failure else b""
@@ -277,5 +336,5 @@ class Call:
             reason=reason_in(body) if body else "",
             body=body[:EXCERPT_BYTES],
             headers=failure.headers if failure else None,
-            history=tuple(self._history),
+            history=self._history,
         )

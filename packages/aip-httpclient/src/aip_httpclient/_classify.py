@@ -13,6 +13,7 @@ NOT_EXECUTED = frozenset({429, 503, 529})
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods that are idempotent by definition (RFC 9110 9.2.2)."""
 
+_SHED = frozenset({503, 529})
 # Answered before the work: a repeat cannot do it twice.
 _BEFORE_WORK = NOT_EXECUTED | {408, 425}
 
@@ -35,3 +36,8 @@ def turned_away(failure: AttemptFailed) -> bool:
 def untouched(failure: AttemptFailed) -> bool:
     """Tell whether the server has certainly not done the work."""
     return failure.cause == "connect" or failure.status in _BEFORE_WORK
+
+
+def overloaded(failure: AttemptFailed) -> bool:
+    """Tell whether this is a sign of a server that has too much or is away."""
+    return failure.status in _SHED or (failure.cause == "connect" and failure.refused)

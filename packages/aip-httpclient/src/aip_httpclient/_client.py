@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import json as stdlib_json
+import asyncio
+import math
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
-
-import aiohttp
+from uuid import uuid4
 
 from ._address import Addresses
-from ._call import Call, Engine, Terms
+from ._admission import Admission
+from ._budget import RetryBudget
+from ._call import Call, Terms
+from ._engine import Engine
 from ._errors import ClientClosed, InvalidRequest
+from ._events import OnEvent
+from ._gate import Gate
+from ._json import encode
+from ._limit import AdaptiveLimit, FixedLimit, Limit
 from ._map import Outcome, Requests, stream
 from ._pace import Pace
 from ._request import Done, Failed, Request
 from ._response import Response
 from ._secrets import Redactor, is_credential, shown
 from ._settings import Rate, Retry
-from ._slots import Slots
 from ._stats import Stats, Tally
-from ._wire import Parcel, Wire
+from ._timeout import AdaptiveTimeout
+from ._wire import AiohttpWire, AttemptFailed, Parcel, Wire
 
 Concurrency: TypeAlias = int | Literal["adaptive"]
 
-_START = 16
-_CONNECT_S = 10.0
+Usage: TypeAlias = Callable[[Response], float]
+
+_WINDOWS = 2
+_UNSAFE = frozenset({"POST", "PATCH"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,22 +54,28 @@ class _Limits:
 
 
 class AsyncHttpClient:
-    """Call one service many times, within what it can take.
+    """Call one service many times, just under what it can take.
 
     Args:
         base_url: paths are joined to it.
         headers: sent with every request; credentials only to ``base_url``'s origin.
-        concurrency: how many requests may be on the wire; ``"adaptive"`` starts
-            at 16.
-        rate: what the server allows per window, if it is known.
+        concurrency: how many requests may be on the wire; ``"adaptive"`` starts at 16
+            and finds out.
+        rate: what the server allows per window; None learns it from 429s.
         attempt_timeout_s: seconds for one attempt, from the connection to the last
-            byte of the answer.
+            byte of the answer. Above 5 s aiohttp rounds up to a whole second.
+        adaptive_timeout: cut attempts at three times the 98th percentile of recent
+            answers, where that is less than *attempt_timeout_s*.
         deadline_s: seconds for the whole call from its first send; time in the
             client's own queue is not counted. None for no deadline.
         queue_timeout_s: seconds a call may wait in the queue before its first
             send; None waits as long as it takes.
         retry: how failed attempts are repeated.
         max_body_bytes: the largest answer read, after decompression.
+        mint_idempotency_keys: give every POST and PATCH without a key one of its own;
+            for servers that promise to honour ``Idempotency-Key``.
+        usage: reads from a good answer what it really cost, to correct *cost*.
+        on_event: told of every attempt and every change; see `Event`.
         seed: for the jitter; None takes it from the system.
 
     Raises:
@@ -72,50 +87,72 @@ class AsyncHttpClient:
         *,
         base_url: str = "",
         headers: Mapping[str, str] | None = None,
-        concurrency: Concurrency = _START,
+        concurrency: Concurrency = "adaptive",
         rate: Rate | None = None,
         attempt_timeout_s: float = 60.0,
+        adaptive_timeout: bool = False,
         deadline_s: float | None = 600.0,
         queue_timeout_s: float | None = None,
         retry: Retry | None = None,
         max_body_bytes: int = 64 * 2**20,
+        mint_idempotency_keys: bool = False,
+        usage: Usage | None = None,
+        on_event: OnEvent | None = None,
         seed: int | None = None,
     ) -> None:
         self._addresses = Addresses(base_url)
         self._headers = dict(headers or {})
+        self._plain = {n: v for n, v in self._headers.items() if not is_credential(n)}
         self._limits = _Limits(
             attempt_timeout_s=attempt_timeout_s,
             deadline_s=deadline_s,
             queue_timeout_s=queue_timeout_s,
             max_body_bytes=max_body_bytes,
         )
-        self._slots = Slots(limit=_initial(concurrency))
+        self._limit = _limit(concurrency)
+        self._adaptive_timeout = adaptive_timeout
         self._rate = rate
         self._retry = retry or Retry()
-        self._seed = seed
+        self._mint = mint_idempotency_keys
+        self._usage = usage
+        self._on_event = on_event
+        # Jitter spreads load; it keeps no secret.
+        self._jitter = random.Random(seed)  # noqa: S311
         self._tally = Tally()
-        self._session: aiohttp.ClientSession | None = None
         self._engine: Engine | None = None
+        self._opened = False
+        self._terms = {safe: self._agree(may_repeat=safe) for safe in (False, True)}
 
     async def __aenter__(self) -> Self:
         """Open the connection pool."""
-        if self._session is not None:
-            raise ClientClosed("the client is already open; make one per `async with`")
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # the slots are the limit
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        if self._opened:
+            raise ClientClosed(
+                "the client was opened before; make one per `async with`"
+            )
+        self._opened = True
+        gate, pace = Gate(self._jitter), Pace(self._rate)
+        retry, timeout_s = self._retry, self._limits.attempt_timeout_s
         self._engine = Engine(
-            wire=Wire(self._session, max_body_bytes=self._limits.max_body_bytes),
-            slots=self._slots,
-            pace=Pace(self._rate) if self._rate else None,
-            retry=self._retry,
+            loop=asyncio.get_running_loop(),
+            wire=self._open_wire(),
+            admission=Admission(limit=self._limit, pace=pace, gate=gate),
+            retry=retry,
+            budget=RetryBudget(ratio=retry.budget_ratio, per_s=retry.budget_per_s),
             redact=Redactor([self._headers]),
             tally=self._tally,
-            jitter=random.Random(self._seed),  # noqa: S311  # jitter is no secret
+            jitter=self._jitter,
+            timeout=(
+                AdaptiveTimeout(ceiling_s=timeout_s) if self._adaptive_timeout else None
+            ),
+            on_event=self._on_event,
         )
         return self
+
+    def _open_wire(self) -> Wire:
+        limits = self._limits
+        return AiohttpWire(
+            max_body_bytes=limits.max_body_bytes, timeout_s=limits.attempt_timeout_s
+        )
 
     async def __aexit__(
         self,
@@ -124,35 +161,37 @@ class AsyncHttpClient:
         trace: TracebackType | None,
     ) -> None:
         """Close the connection pool."""
-        self._engine = None
-        if self._session is not None:
-            await self._session.close()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.admission.close()
+            await engine.wire.close()
 
     def __repr__(self) -> str:
         """Show the address and the load, never a header."""
         base = self._addresses.base
         where = shown(base) if base else "any address"
-        slots = self._slots
-        return f"<AsyncHttpClient {where}, {slots.taken}/{slots.limit} in flight>"
+        taken = self._engine.admission.taken if self._engine else 0
+        return f"<AsyncHttpClient {where}, {taken}/{self._limit.value:.0f} in flight>"
 
     @property
     def stats(self) -> Stats:
         """A snapshot of limits, queue, counts and latency."""
-        tally, slots, rate = self._tally, self._slots, self._rate
+        tally, engine = self._tally, self._engine
+        admission = engine.admission if engine else None
         return Stats(
-            limit=slots.limit,
-            in_flight=slots.taken,
-            queued=slots.queued,
-            rate_per_s=rate.requests / rate.per_s if rate and rate.requests else None,
+            limit=self._limit.value,
+            in_flight=admission.taken if admission else 0,
+            queued=admission.queued if admission else 0,
+            rate_per_s=admission.pace.per_s if admission else None,
             calls=tally.calls,
             sent=tally.sent,
             retried=dict(tally.retried),
             failed=tally.failed,
             latency_s=tally.quantiles(),
-            outage=False,
+            outage=bool(admission and admission.gate.down),
         )
 
-    async def get(
+    def get(
         self,
         path: str,
         *,
@@ -160,9 +199,9 @@ class AsyncHttpClient:
         cost: float = 0.0,
         deadline_s: float | None = None,
         attempt_timeout_s: float | None = None,
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """Fetch *path*; see `request` for the arguments and errors."""
-        return await self.request(
+        return self.request(
             "GET",
             path,
             headers=headers,
@@ -171,7 +210,7 @@ class AsyncHttpClient:
             attempt_timeout_s=attempt_timeout_s,
         )
 
-    async def post(
+    def post(
         self,
         path: str,
         *,
@@ -183,9 +222,9 @@ class AsyncHttpClient:
         idempotent: bool = False,
         deadline_s: float | None = None,
         attempt_timeout_s: float | None = None,
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """Send a body to *path*; see `request` for the arguments and errors."""
-        return await self.request(
+        return self.request(
             "POST",
             path,
             json=json,
@@ -232,27 +271,56 @@ class AsyncHttpClient:
             InvalidRequest: the request cannot be sent as it stands.
             ClientClosed: the client is not open.
         """
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             raise ClientClosed("use the client inside `async with AsyncHttpClient()`")
+        if self._mint and idempotency_key is None and method in _UNSAFE:
+            idempotency_key = str(uuid4())
+        may_repeat = idempotent or idempotency_key is not None
+        terms = self._terms[may_repeat]
+        if cost or deadline_s is not None or attempt_timeout_s is not None:
+            terms = self._agree(
+                may_repeat=may_repeat,
+                cost=cost,
+                deadline_s=deadline_s,
+                attempt_timeout_s=attempt_timeout_s,
+            )
+        parcel = self._parcel(
+            method, path, json=json, data=data, headers=headers, key=idempotency_key
+        )
+        call = Call(parcel, terms=terms, engine=engine)
+        self._tally.calls += 1
+        try:
+            response = await call.attempt()
+        except AttemptFailed as failure:
+            response = await call.recover(failure)
+        if self._usage is not None:
+            engine.admission.pace.reconcile(self._usage(response) - cost)
+        return response
+
+    def _agree(
+        self,
+        *,
+        may_repeat: bool,
+        cost: float = 0.0,
+        deadline_s: float | None = None,
+        attempt_timeout_s: float | None = None,
+    ) -> Terms:
         limits = self._limits
-        terms = Terms(
+        return Terms(
             cost=cost,
-            may_repeat=idempotent or idempotency_key is not None,
+            may_repeat=may_repeat,
             deadline_s=limits.deadline_s if deadline_s is None else deadline_s,
             attempt_timeout_s=attempt_timeout_s or limits.attempt_timeout_s,
             queue_timeout_s=limits.queue_timeout_s,
         )
-        parcel = self._parcel(
-            method, path, json=json, data=data, headers=headers, key=idempotency_key
-        )
-        return await Call(parcel, terms=terms, engine=self._engine).run()
 
     def map(
         self, requests: Requests, *, ordered: bool = False
     ) -> AsyncGenerator[Outcome, None]:
         """Send many requests; yield `Done` or `Failed` for each as it ends.
 
-        *requests* is pulled only while fewer than twice the concurrency are begun
+        *requests* is pulled only while fewer than twice the present limit are begun
         and not yet yielded, so a source of any length takes constant memory, and
         a slow consumer slows the sending. A failing or unsendable request is
         yielded as `Failed`; an error of *requests* itself is raised after the
@@ -263,8 +331,12 @@ class AsyncHttpClient:
             requests: any iterable or async iterable of `Request`.
             ordered: yield in the order of *requests*, not of completion.
         """
-        window = 2 * self._slots.limit
-        return stream(requests, send=self._outcome, ordered=ordered, window=window)
+        return stream(
+            requests, send=self._outcome, ordered=ordered, window=self._window
+        )
+
+    def _window(self) -> int:
+        return _WINDOWS * math.ceil(self._limit.value)
 
     async def _outcome(self, request: Request) -> Outcome:
         try:
@@ -295,31 +367,24 @@ class AsyncHttpClient:
         key: str | None,
     ) -> Parcel:
         url = self._addresses.find(path)
-        ours = self._addresses.ours(url)
-        merged = {
-            n: v for n, v in self._headers.items() if ours or not is_credential(n)
-        }
-        if json is not None:
-            if data is not None:
-                raise InvalidRequest("pass json= or data=, not both")
-            data = _encode(json)
-            merged["Content-Type"] = "application/json"
+        merged = self._headers if self._addresses.ours(url) else self._plain
+        if headers or key is not None:
+            merged = {**merged, **(headers or {})}
         if key is not None:
             merged["Idempotency-Key"] = key
-        merged.update(headers or {})
-        return Parcel(method, url, merged, data)
+        if json is None:
+            return Parcel(method, url, merged, data, None)
+        if data is not None:
+            raise InvalidRequest("pass json= or data=, not both")
+        try:
+            return Parcel(method, url, merged, encode(json), "application/json")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidRequest(f"json= cannot be encoded: {error}") from error
 
 
-def _initial(concurrency: Concurrency) -> int:
+def _limit(concurrency: Concurrency) -> Limit:
     if concurrency == "adaptive":
-        return _START
+        return AdaptiveLimit()
     if concurrency < 1:
         raise ValueError(f"concurrency={concurrency!r} is below 1")
-    return concurrency
-
-
-def _encode(value: Any) -> bytes:
-    try:
-        return stdlib_json.dumps(value).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"json= cannot be encoded: {error}") from error
+    return FixedLimit(concurrency)

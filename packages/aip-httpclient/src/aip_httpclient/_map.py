@@ -17,6 +17,7 @@ from ._request import Done, Failed, Request
 
 Outcome: TypeAlias = Done | Failed
 Send: TypeAlias = Callable[[Request], Coroutine[Any, Any, Outcome]]
+Window: TypeAlias = Callable[[], int]
 Requests: TypeAlias = Iterable[Request] | AsyncIterable[Request]
 
 
@@ -24,13 +25,15 @@ class _Feed:
     """Begin a call for each request while there is room in the window."""
 
     def __init__(
-        self, requests: Requests, *, send: Send, ordered: bool, window: int
+        self, requests: Requests, *, send: Send, ordered: bool, window: Window
     ) -> None:
         self._requests = _each(requests)
         self._send = send
         self._ordered = ordered
         self.running: set[asyncio.Task[Outcome]] = set()
-        self.room = asyncio.Semaphore(window)
+        self._window = window
+        self._held = 0
+        self._room = asyncio.Event()
         # Never more than the window and the end mark: room is taken before.
         self.ready: asyncio.Queue[asyncio.Task[Outcome] | None] = asyncio.Queue()
 
@@ -38,7 +41,10 @@ class _Feed:
         """Pull, begin, and mark the end once every call has ended."""
         try:
             while True:
-                await self.room.acquire()
+                while self._held >= self._window():
+                    self._room.clear()
+                    await self._room.wait()
+                self._held += 1
                 self._begin(await anext(self._requests))
         except StopAsyncIteration:
             pass
@@ -46,6 +52,11 @@ class _Feed:
             if self.running and not self._ordered:
                 await asyncio.wait(self.running)
             self.ready.put_nowait(None)
+
+    def yielded(self) -> None:
+        """Make room for one more."""
+        self._held -= 1
+        self._room.set()
 
     def _begin(self, request: Request) -> None:
         task = asyncio.create_task(self._send(request))
@@ -58,9 +69,9 @@ class _Feed:
 
 
 async def stream(
-    requests: Requests, *, send: Send, ordered: bool, window: int
+    requests: Requests, *, send: Send, ordered: bool, window: Window
 ) -> AsyncGenerator[Outcome, None]:
-    """Yield the outcome of each request; at most *window* are begun and not yielded.
+    """Yield each outcome; at most ``window()`` calls are begun and not yet yielded.
 
     Raises:
         Exception: what *requests* itself raises, after the outcomes of all before.
@@ -70,7 +81,7 @@ async def stream(
     try:
         while (task := await feed.ready.get()) is not None:
             outcome = await task
-            feed.room.release()
+            feed.yielded()
             yield outcome
         await feeding
     finally:

@@ -2,33 +2,145 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from ._settings import Rate
+
+_BURST_S = 0.05
+_LEARN_REQUESTS = 20
+_LEARN_S = 0.3
+_UNDER = 0.99
+_REGROW_PER_S = 0.005
+_REGROW_S = 20.0
+_MINUTE_S = 60.0
+
+
+class _Clock:
+    """One limit as a generic cell rate algorithm (ITU-T I.371): a virtual clock.
+
+    Each call moves the clock on by its share; a call may go when the clock is not
+    ahead of now. A heavy call pushes the clock far, and those behind it wait: none
+    overtakes, none starves.
+    """
+
+    __slots__ = ("at", "burst_s", "interval_s")
+
+    def __init__(self, per_s: float, *, burst_s: float) -> None:
+        self.interval_s = 1.0 / per_s
+        self.burst_s = burst_s
+        self.at = -math.inf
+
+    def spend(self, now: float, amount: float) -> None:
+        self.at = max(self.at, now - self.burst_s) + amount * self.interval_s
 
 
 class Pace:
-    """Keep a declared rate: a virtual clock per limit (GCRA), first come first served.
+    """Keep the declared rate, or the one learned from the server's 429s.
 
-    Each call moves the theoretical arrival time on by its share of the window, so
-    that a heavy call waits no longer than its turn and none can overtake it.
-    Source: ITU-T I.371, generic cell rate algorithm.
+    Learned: the requests the server took in between two episodes of 429, over the
+    time between them, less 1 %; raised by 0.5 % a second while there is none.
 
     Args:
-        rate: what the server allows.
-        burst_s: how much unused time may be caught up on at once.
+        rate: what the server allows, or None to learn it.
+
+    Attributes:
+        active: whether there is a rate to keep.
     """
 
-    __slots__ = ("_burst_s", "_interval_s", "_per_token_s", "_request_at", "_token_at")
+    __slots__ = (
+        "_declared",
+        "_episode_at",
+        "_regrow_at",
+        "_requests",
+        "_taken_in",
+        "_tokens",
+        "active",
+    )
 
-    def __init__(self, rate: Rate, *, burst_s: float = 0.05) -> None:
-        self._interval_s = rate.per_s / rate.requests if rate.requests else 0.0
-        self._per_token_s = rate.per_s / rate.tokens if rate.tokens else 0.0
-        self._burst_s = burst_s
-        self._request_at = self._token_at = float("-inf")
+    def __init__(self, rate: Rate | None) -> None:
+        self._requests: _Clock | None = None
+        self._tokens: _Clock | None = None
+        self._declared = rate is not None
+        if rate is not None and rate.requests:
+            self._requests = _Clock(rate.requests / rate.per_s, burst_s=_BURST_S)
+        if rate is not None and rate.tokens:
+            self._tokens = _Clock(rate.tokens / rate.per_s, burst_s=_BURST_S)
+        self.active = rate is not None
+        self._episode_at: float | None = None
+        self._regrow_at = 0.0
+        self._taken_in = 0
 
-    def reserve(self, now: float, *, cost: float) -> float:
-        """Take the next place in line; return the seconds to wait for it."""
-        earliest = now - self._burst_s
-        due = max(now, self._request_at, self._token_at)
-        self._request_at = max(self._request_at, earliest) + self._interval_s
-        self._token_at = max(self._token_at, earliest) + cost * self._per_token_s
-        return due - now
+    @property
+    def per_s(self) -> float | None:
+        """Requests a second, or None where none is known."""
+        return 1.0 / self._requests.interval_s if self._requests else None
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next call may go; 0.0 or less means now."""
+        at = -math.inf
+        if self._requests is not None:
+            at = self._requests.at
+        if self._tokens is not None and self._tokens.at > at:
+            at = self._tokens.at
+        return at - now
+
+    def spend(self, now: float, *, cost: float) -> None:
+        """Charge a call that goes now."""
+        if self._requests is not None:
+            if not self._declared:
+                self._regrow(now)
+            self._requests.spend(now, 1.0)
+        if self._tokens is not None and cost:
+            self._tokens.spend(now, cost)
+
+    def reconcile(self, difference: float) -> None:
+        """Charge the tokens that the server counted beyond the call's cost."""
+        if self._tokens is not None:
+            self._tokens.at += difference * self._tokens.interval_s
+
+    def on_taken_in(self) -> None:
+        """Count a request that the server did not answer with 429."""
+        self._taken_in += 1
+
+    def on_429(self, now: float, *, started: float) -> None:
+        """Learn, once per episode: the 429s of requests sent before it are one."""
+        last = self._episode_at
+        if last is not None:
+            if started <= last:
+                return
+            since_s = now - last
+            if self._taken_in > _LEARN_REQUESTS and since_s > _LEARN_S:
+                self._learn(now, self._taken_in / since_s * _UNDER)
+        self._episode_at = self._regrow_at = now
+        self._taken_in = 0
+
+    def on_headers(self, headers: Mapping[str, str], now: float) -> None:
+        """Learn the rate that the server states: requests a minute, as OpenAI does."""
+        stated = headers.get("x-ratelimit-limit-requests", "")
+        if not self._declared and stated.isascii() and stated.isdigit():
+            per_s = int(stated) / _MINUTE_S
+            if per_s > 0 and (self._requests is None or self.per_s != per_s):
+                self._learn(now, per_s)
+
+    def restart(self) -> None:
+        """Forget the running count: an outage says nothing about the rate."""
+        self._episode_at = None
+        self._taken_in = 0
+
+    def _learn(self, now: float, per_s: float) -> None:
+        if self._declared:
+            return
+        at = self._requests.at if self._requests else now
+        self._requests = _Clock(max(per_s, 1.0 / _MINUTE_S), burst_s=_BURST_S)
+        self._requests.at = at
+        self._regrow_at = now
+        self.active = True
+
+    def _regrow(self, now: float) -> None:
+        clock = self._requests
+        since_s = now - self._regrow_at
+        if clock is not None and since_s >= 1.0 and self._episode_at is not None:
+            gain = 1.0 + _REGROW_PER_S * min(_REGROW_S, since_s)
+            clock.interval_s /= gain
+            self._regrow_at = now

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ._errors import Attempt, BodyNotJson
+from ._json import decode
 
 
 class Response:
@@ -47,7 +47,7 @@ class Response:
             BodyNotJson: the body is not JSON.
         """
         try:
-            return json.loads(self.body)
+            return decode(self.body)
         except ValueError as error:
             excerpt = self.body[:80]
             raise BodyNotJson(f"body is not JSON: {error}: {excerpt!r}") from error

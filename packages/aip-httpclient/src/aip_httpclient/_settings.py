@@ -58,6 +58,8 @@ class Retry:
         base_s: backoff before the second attempt, at most, in seconds.
         cap_s: the longest backoff in seconds.
         max_retry_after_s: a longer Retry-After is cut to this many seconds.
+        budget_ratio: repeats per success that the client as a whole allows itself.
+        budget_per_s: repeats per second beyond that; beyond both, repeats wait.
         wait: a tenacity wait strategy instead of the jitter above.
         stop: a tenacity stop strategy instead of ``attempts``.
 
@@ -69,6 +71,8 @@ class Retry:
     base_s: float = 0.2
     cap_s: float = 10.0
     max_retry_after_s: float = 120.0
+    budget_ratio: float = 0.2
+    budget_per_s: float = 10.0
     wait: WaitStrategy | None = None
     stop: StopStrategy | None = None
 
@@ -79,3 +83,10 @@ class Retry:
         for name in ("base_s", "cap_s", "max_retry_after_s"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Retry({name}={getattr(self, name)!r}) is below 0")
+        if not self.budget_ratio >= 0:
+            raise ValueError(f"Retry(budget_ratio={self.budget_ratio!r}) is below 0")
+        if not self.budget_per_s > 0:
+            raise ValueError(
+                f"Retry(budget_per_s={self.budget_per_s!r}) is not above 0: "
+                "without a refill by time a batch job can wait for ever"
+            )

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
+import io
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import aiohttp
+from aiohttp import payload
 from yarl import URL
 
 from ._reason import READ_BYTES
 
 Cause: TypeAlias = Literal["status", "timeout", "transport", "connect", "too large"]
 
+_FIRST_FAILURE = 300
+_CONNECT_S = 10.0
+_LARGE = 2**20
 
-class AttemptFailed(Exception):  # never leaves the package
-    """One attempt came to nothing; `CallError` is made of the last of them."""
+
+class AttemptFailed(Exception):
+    """One attempt came to nothing; `CallError` is made of the last of them.
+
+    Args:
+        cause: the kind of failure.
+        what: what happened, in a few words.
+        status: the HTTP status, if an answer came.
+        headers: the answer's headers.
+        body: the first bytes of the answer.
+        early: the connection closed before the first byte of an answer: perhaps the
+            server had just given up a kept-alive connection.
+        refused: no connection now, though there may be one later.
+    """
 
     def __init__(
         self,
@@ -26,6 +43,8 @@ class AttemptFailed(Exception):  # never leaves the package
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        early: bool = False,
+        refused: bool = False,
     ) -> None:
         super().__init__(what)
         self.cause: Cause = cause
@@ -33,6 +52,8 @@ class AttemptFailed(Exception):  # never leaves the package
         self.status = status
         self.headers: Mapping[str, str] = headers or {}
         self.body = body
+        self.early = early
+        self.refused = refused
 
     @property
     def label(self) -> str:
@@ -48,86 +69,153 @@ class Parcel:
     url: URL
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
+    content_type: str | None
+
+    def payload(self) -> payload.Payload | None:
+        """Return the body as aiohttp takes it best."""
+        if self.body is None:
+            return None
+        kind = self.content_type or "application/octet-stream"
+        if len(self.body) < _LARGE:
+            return payload.BytesPayload(self.body, content_type=kind)
+        # aiohttp writes a file in pieces, and warns of bytes of this size.
+        return payload.BytesIOPayload(io.BytesIO(self.body), content_type=kind)
 
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer with a status below 400."""
+    """A whole answer with a status below 300."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-class Wire:
-    """Send parcels through one aiohttp session.
+class Wire(Protocol):
+    """Whatever carries parcels: aiohttp, or a model of a server in tests."""
 
-    Args:
-        session: the session; the wire does not close it.
-        max_body_bytes: the largest body read, after decompression.
-    """
-
-    __slots__ = ("_max_body_bytes", "_session")
-
-    def __init__(self, session: aiohttp.ClientSession, *, max_body_bytes: int) -> None:
-        self._session = session
-        self._max_body_bytes = max_body_bytes
-
-    async def send(self, parcel: Parcel, *, timeout_s: float) -> Answer:
+    async def send(self, parcel: Parcel, *, timeout_s: float, fresh: bool) -> Answer:
         """Send once and read the whole answer.
 
         Raises:
-            AttemptFailed: no answer below 400 within *timeout_s*.
+            AttemptFailed: no answer below 300 within *timeout_s*.
         """
+
+    async def close(self) -> None:
+        """Close what the wire opened."""
+
+
+class AiohttpWire:
+    """Send parcels through aiohttp.
+
+    Args:
+        max_body_bytes: the largest body read, after decompression.
+        timeout_s: the usual attempt timeout.
+    """
+
+    def __init__(self, *, max_body_bytes: int, timeout_s: float) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._timeout_s = timeout_s
+        self._timeout = _timeout(timeout_s)
+        self._session = self._open(force_close=False)
+        self._fresh: aiohttp.ClientSession | None = None
+
+    async def send(self, parcel: Parcel, *, timeout_s: float, fresh: bool) -> Answer:
+        """Send once and read the whole answer; *fresh* uses a new connection."""
+        usual = timeout_s == self._timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                return await self._exchange(parcel)
-        except TimeoutError as error:
-            what = f"no whole answer in {timeout_s:g} s"
-            raise AttemptFailed("timeout", what) from error
-        except aiohttp.ClientConnectorError as error:
-            what = f"cannot connect: {_said(error.os_error)}"
-            raise AttemptFailed("connect", what) from error
+            response = await (self._anew() if fresh else self._session).request(
+                parcel.method,
+                parcel.url,
+                data=parcel.payload(),
+                headers=parcel.headers,
+                allow_redirects=False,
+                timeout=self._timeout if usual else _timeout(timeout_s),
+            )
         except (aiohttp.ClientError, OSError) as error:
-            what = f"connection broke: {_said(error)}"
-            raise AttemptFailed("transport", what) from error
+            raise _failed(error, timeout_s, early=True) from error
+        try:
+            if response.status >= _FIRST_FAILURE:
+                raise await _status(response)
+            body = await _read(response, max_bytes=self._max_body_bytes)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failed(error, timeout_s, early=False) from error
+        finally:
+            # After a whole body this finds the connection back in its pool.
+            response.close()
+        return Answer(response.status, response.headers, body)
 
-    async def _exchange(self, parcel: Parcel) -> Answer:
-        async with self._session.request(
-            parcel.method,
-            parcel.url,
-            data=parcel.body,
-            headers=parcel.headers,
-            allow_redirects=False,
-        ) as response:
-            status = response.status
-            if status >= 300:  # noqa: PLR2004  # RFC 9110: below is success
-                body = await _read(response, max_bytes=READ_BYTES, cut=True)
-                what = f"answered {status} {response.reason or ''}".rstrip()
-                headers = response.headers
-                raise AttemptFailed(
-                    "status", what, status=status, headers=headers, body=body
-                )
-            body = await _read(response, max_bytes=self._max_body_bytes, cut=False)
-            return Answer(status, response.headers, body)
+    async def close(self) -> None:
+        """Close both pools."""
+        await self._session.close()
+        if self._fresh is not None:
+            await self._fresh.close()
+
+    def _anew(self) -> aiohttp.ClientSession:
+        if self._fresh is None:
+            self._fresh = self._open(force_close=True)
+        return self._fresh
+
+    def _open(self, *, force_close: bool) -> aiohttp.ClientSession:
+        # No limit here: admission is the limit, and its queue has no timeout.
+        connector = aiohttp.TCPConnector(limit=0, force_close=force_close)
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
 
-async def _read(
-    response: aiohttp.ClientResponse, *, max_bytes: int, cut: bool
-) -> bytes:
-    """Read at most *max_bytes*; beyond that cut, or raise AttemptFailed."""
-    pieces: list[bytes] = []
-    size = 0
+def _timeout(total_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_S)
+
+
+async def _status(response: aiohttp.ClientResponse) -> AttemptFailed:
+    """Read the first of a failing answer's body; the status alone decides."""
+    pieces = bytearray()
     async for piece in response.content.iter_any():
+        pieces += piece
+        if len(pieces) > READ_BYTES:
+            break
+    what = f"answered {response.status} {response.reason or ''}".rstrip()
+    body = bytes(pieces[:READ_BYTES])
+    headers = response.headers
+    return AttemptFailed(
+        "status", what, status=response.status, headers=headers, body=body
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, *, max_bytes: int) -> bytes:
+    """Read the body, counting what decompression makes of it."""
+    content = response.content
+    body = content.read_nowait()
+    if content.at_eof() and len(body) <= max_bytes:
+        return body
+    pieces, size = [body], len(body)
+    while size <= max_bytes:
+        piece = await content.readany()
+        if not piece:
+            return b"".join(pieces)
         pieces.append(piece)
         size += len(piece)
-        if size > max_bytes:
-            if not cut:
-                what = f"body is larger than max_body_bytes={max_bytes}"
-                raise AttemptFailed("too large", what, status=response.status)
-            response.close()
-            break
-    return b"".join(pieces)[:max_bytes]
+    what = f"body is larger than max_body_bytes={max_bytes}"
+    raise AttemptFailed("too large", what, status=response.status)
+
+
+def _failed(error: Exception, timeout_s: float, *, early: bool) -> AttemptFailed:
+    """Say in our words what aiohttp reports."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        what = f"cannot connect: no answer in {min(timeout_s, _CONNECT_S):g} s"
+        return AttemptFailed("connect", what, refused=True)
+    if isinstance(error, TimeoutError):
+        return AttemptFailed("timeout", f"no whole answer in {timeout_s:g} s")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        certain = isinstance(error, aiohttp.ClientConnectorDNSError | ssl.SSLError)
+        what = f"cannot connect: {_said(error.os_error)}"
+        return AttemptFailed("connect", what, refused=not certain)
+    what = f"connection broke: {_said(error)}"
+    lost = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError)
+    return AttemptFailed("transport", what, early=early and lost)
 
 
 def _said(error: BaseException) -> str:

@@ -1,0 +1,156 @@
+"""One queue in front of three controllers: the gate, the rate, the limit."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+
+from ._gate import Gate
+from ._limit import Limit
+from ._pace import Pace
+
+
+class _Waiter:
+    __slots__ = ("cost", "future")
+
+    def __init__(self, future: asyncio.Future[None], *, cost: float) -> None:
+        self.future = future
+        self.cost = cost
+
+
+class Admission:
+    """Let calls out, first come first served, when all three controllers agree.
+
+    A slot and a place in the rate are taken together, at the moment of sending: no
+    call holds a slot while it is paced, nor a place in the rate while it has no slot.
+    Nothing polls: a slot given back, a gate opening or one timer wakes the first.
+
+    Args:
+        limit: how many at once.
+        pace: how many a second.
+        gate: when nobody.
+
+    Attributes:
+        taken: slots in use.
+        queued: calls waiting.
+    """
+
+    __slots__ = (
+        "_free",
+        "_line",
+        "_loop",
+        "_timer",
+        "_timer_at",
+        "gate",
+        "limit",
+        "pace",
+        "queued",
+        "taken",
+    )
+
+    def __init__(self, *, limit: Limit, pace: Pace, gate: Gate) -> None:
+        self.limit = limit
+        self.pace = pace
+        self.gate = gate
+        self.taken = 0
+        self.queued = 0
+        self._line: deque[_Waiter] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def try_enter(self, now: float, *, cost: float) -> bool:
+        """Go now, if nobody waits and nothing forbids it."""
+        if self._line or self.gate.shut:
+            return False
+        if self.taken >= self.limit.value:
+            self.limit.full = True
+            return False
+        if self.pace.active:
+            if self.pace.wait_s(now) > 0.0:
+                return False
+            self.pace.spend(now, cost=cost)
+        self.taken += 1
+        self.gate.on_send()
+        return True
+
+    async def enter(self, *, cost: float, again: bool = False) -> None:
+        """Wait in line; *again* puts a call back where it stood: in front."""
+        if not again and self.try_enter(self._loop.time(), cost=cost):
+            return
+        waiter = _Waiter(self._loop.create_future(), cost=cost)
+        (self._line.appendleft if again else self._line.append)(waiter)
+        self.queued += 1
+        self.wake()
+        try:
+            await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled():
+                self.leave()  # the slot came together with the cancellation
+            else:
+                self.queued -= 1
+                self.wake()  # whoever stood behind may go
+            raise
+
+    def leave(self) -> None:
+        """Give a slot back."""
+        self.taken -= 1
+        if self._line:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let out as many as may go now."""
+        line, now = self._line, self._loop.time()
+        while line:
+            head = line[0]
+            if head.future.done():
+                line.popleft()
+            elif self.gate.shut and not self.gate.take_probe(now):
+                self._wake_at(self.gate.until)
+                return
+            elif self.taken >= self.limit.value and not self.gate.shut:
+                self.limit.full = True
+                return
+            elif self.pace.active and not self.gate.shut and self._paced(now):
+                return
+            else:
+                line.popleft()
+                self._let_out(head, now)
+
+    def _paced(self, now: float) -> bool:
+        """Tell whether the rate forbids the next call, and set the alarm if so."""
+        wait_s = self.pace.wait_s(now)
+        if wait_s > 0.0:
+            self._wake_at(now + wait_s)
+        return wait_s > 0.0
+
+    def _let_out(self, waiter: _Waiter, now: float) -> None:
+        if self.pace.active:
+            self.pace.spend(now, cost=waiter.cost)
+        self.taken += 1
+        self.queued -= 1
+        self.gate.on_send()
+        waiter.future.set_result(None)
+
+    def _wake_at(self, at: float) -> None:
+        if self._timer is not None:
+            if self._timer_at == at:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if at == math.inf:
+            return  # a probe is under way; its answer wakes the line
+        # The clock may be coarse: a hair later rather than a hair too early.
+        self._timer = self._loop.call_at(at + 1e-6, self._on_timer)
+        self._timer_at = at
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def close(self) -> None:
+        """Drop the alarm; the line is its owners' to leave."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

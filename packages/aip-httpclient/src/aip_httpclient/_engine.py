@@ -1,0 +1,131 @@
+"""What all calls of one client share, and how they tell it what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+
+from tenacity.stop import stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from ._admission import Admission
+from ._budget import RetryBudget
+from ._classify import overloaded, turned_away
+from ._events import Event, Kind, OnEvent
+from ._retry_after import retry_after_s
+from ._secrets import Redactor
+from ._settings import Retry, StopStrategy, WaitStrategy
+from ._stats import Tally
+from ._timeout import AdaptiveTimeout
+from ._wire import AttemptFailed, Wire
+
+_LOG = logging.getLogger("aip_httpclient")
+_JITTER = 0.1
+_NO_HINT_S = 0.5
+_HEADERS_EVERY = 64
+_THROTTLED = 429
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """Hold the controllers, the wire and the counts of one client."""
+
+    loop: asyncio.AbstractEventLoop
+    wire: Wire
+    admission: Admission
+    retry: Retry
+    budget: RetryBudget
+    redact: Redactor
+    tally: Tally
+    jitter: random.Random
+    timeout: AdaptiveTimeout | None
+    on_event: OnEvent | None
+    reached: bool = False
+
+    def wait_strategy(self) -> WaitStrategy:
+        """Give the backoff: the user's, or full jitter."""
+        retry = self.retry
+        default = wait_random_exponential(multiplier=retry.base_s, max=retry.cap_s)
+        return retry.wait or default
+
+    def stop_strategy(self) -> StopStrategy:
+        """Say when to stop: the user's word, or a number of attempts."""
+        return self.retry.stop or stop_after_attempt(self.retry.attempts)
+
+    def asked_s(self, failure: AttemptFailed) -> float | None:
+        """Read Retry-After, jittered upward so that not all come back at once."""
+        longest_s = self.retry.max_retry_after_s
+        asked_s = retry_after_s(failure.headers, cap_s=longest_s)
+        return None if asked_s is None else asked_s * self.upward()
+
+    def upward(self) -> float:
+        """Return a factor between 1 and 1.1."""
+        return 1.0 + _JITTER * self.jitter.random()
+
+    def hold_s(self) -> float:
+        """How long a slot is held after a fast rejection: about one round trip."""
+        return self.admission.limit.srtt_s * (0.5 + self.jitter.random())
+
+    def on_answer(self, now: float, *, started: float) -> None:
+        """Tell the controllers of a good answer."""
+        admission, rtt_s = self.admission, now - started
+        admission.limit.on_success(now, rtt_s=rtt_s, started=started)
+        admission.pace.on_taken_in()
+        self.tally.latencies_s.append(rtt_s)
+        self.reached = True
+        if self.timeout is not None:
+            self.timeout.on_success(rtt_s)
+        if admission.gate.failing_since is not None:
+            self._through(now, started=started)
+        self.budget.on_success()
+
+    def on_failure(self, failure: AttemptFailed, now: float, *, started: float) -> None:
+        """Tell the controllers of a bad one."""
+        admission = self.admission
+        admission.pace.on_headers(failure.headers, now)
+        if overloaded(failure) and (self.reached or failure.status is not None):
+            self._overload(failure, now, started=started)
+        elif failure.status is not None:
+            # Any answer of its own is a sign of life, even a bad one.
+            self.reached = True
+            self._through(now, started=started)
+        else:
+            admission.gate.end_probe(now, started=started)
+        if failure.status == _THROTTLED and turned_away(failure):
+            asked_s = self.asked_s(failure)
+            wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s
+            admission.pace.on_429(now, started=started)
+            admission.gate.pause(now + wait_s)
+        elif failure.cause != "connect":
+            admission.pace.on_taken_in()
+
+    def _overload(self, failure: AttemptFailed, now: float, *, started: float) -> None:
+        admission = self.admission
+        limit, gate = admission.limit, admission.gate
+        began = gate.on_failure(
+            now, started=started, srtt_s=limit.srtt_s, limit=limit.value
+        )
+        if not gate.down:
+            limit.on_overload(now, started=started)
+        asked_s = self.asked_s(failure)
+        if asked_s:
+            gate.pause(now + asked_s)
+        if began:
+            admission.pace.restart()
+            _LOG.warning("nothing gets through (%s): probing", failure.what)
+            self.tell_state("outage", now, error=failure.what)
+
+    def _through(self, now: float, *, started: float) -> None:
+        admission = self.admission
+        if admission.gate.on_success(started=started):
+            admission.limit.resume(now, remembered=admission.gate.remembered)
+            _LOG.warning("requests get through again")
+            self.tell_state("recovered", now)
+
+    def tell_state(self, kind: Kind, now: float, *, error: str = "") -> None:
+        """Report a change of the whole client."""
+        if self.on_event is not None:
+            limit = self.admission.limit.value
+            self.on_event(Event(kind=kind, at_s=now, limit=limit, error=error))

@@ -1,0 +1,135 @@
+"""Outage: when nobody may send, and who asks whether it is over."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+_FIRST_PROBE_S = 0.1
+_LAST_PROBE_S = 1.0
+_JITTER = 0.25
+_EVIDENCE = 3
+_PENDING_SHARE = 0.25
+_BREATH = 0.125
+
+
+class Gate:
+    """Shut for everybody at once: for a Retry-After, or while nothing gets through.
+
+    An outage is declared when of the requests sent since the first failure none got
+    through for a round trip, and hardly any is still under way. Then one probe is sent
+    at a time, 0.1 s to 1 s apart; the first that gets through opens the gate.
+
+    Args:
+        jitter: spreads the probes by a quarter either way.
+
+    Attributes:
+        shut: whether sending is forbidden; a probe may still be due.
+        until: loop time when the gate opens or the next probe is due.
+        down: failed probes of the present outage; 0 when there is none.
+        failing_since: loop time of the first failure since all was well, or None.
+        outages: how many there have been.
+        remembered: the limit from before the failures began.
+    """
+
+    __slots__ = (
+        "_failed",
+        "_jitter",
+        "_probe_at",
+        "_probing",
+        "_sent",
+        "down",
+        "failing_since",
+        "outages",
+        "remembered",
+        "shut",
+        "until",
+    )
+
+    def __init__(self, jitter: Random) -> None:
+        self.shut = False
+        self.until = -math.inf
+        self.down = 0
+        self.outages = 0
+        self.remembered = 0.0
+        self._jitter = jitter
+        self._probing = False
+        self._probe_at = 0.0
+        self.failing_since: float | None = None
+        self._sent = 0
+        self._failed = 0
+
+    def pause(self, until: float) -> None:
+        """Let nobody out before *until*; a longer pause stays."""
+        self.until = max(self.until, until)
+        if not self.down:
+            self.shut = True
+
+    def take_probe(self, now: float) -> bool:
+        """Open if the pause is over; in an outage let one probe out instead."""
+        if now < self.until:
+            return False
+        if not self.down:
+            self.shut = False
+            return True
+        self._probing = True
+        self._probe_at = now
+        self.until = math.inf  # its answer sets the next time
+        return True
+
+    def on_send(self) -> None:
+        """Count what is sent while failures go on."""
+        self._sent += 1
+
+    def on_success(self, *, started: float) -> bool:
+        """Forget the failures; tell whether this ended an outage."""
+        since = self.failing_since
+        if since is None or started < since:
+            return False
+        self.failing_since = None
+        self._probing = False
+        was_down = self.down > 0
+        if was_down:
+            self.down = 0
+            self.shut = False
+            self.until = -math.inf
+        return was_down
+
+    def on_failure(
+        self, now: float, *, started: float, srtt_s: float, limit: float
+    ) -> bool:
+        """Weigh a request turned away; tell whether an outage has just begun."""
+        since = self.failing_since
+        if since is None:
+            self.failing_since = now
+            self._sent = self._failed = 0
+            self.remembered = limit
+            return False
+        if started < since:
+            return False
+        self._failed += 1
+        if self.down:
+            self.end_probe(now, started=started)
+            return False
+        pending = self._sent - self._failed
+        enough = self._failed >= _EVIDENCE and now - since >= srtt_s
+        if enough and pending <= self._failed * _PENDING_SHARE:
+            self.outages += 1
+            self.shut = True
+            self._next_probe(now)
+            return True
+        # Fail slowly: an outage may cost a limit's worth of requests, no more.
+        self.pause(now + srtt_s * _BREATH)
+        return False
+
+    def end_probe(self, now: float, *, started: float) -> None:
+        """Set the next probe's time, if it was the probe that came to nothing."""
+        if self.down and self._probing and started >= self._probe_at:
+            self._next_probe(now)
+
+    def _next_probe(self, now: float) -> None:
+        wait_s = min(_LAST_PROBE_S, _FIRST_PROBE_S * 2.0**self.down)
+        spread = 1.0 + _JITTER * (2.0 * self._jitter.random() - 1.0)
+        self.until = now + min(_LAST_PROBE_S, wait_s * spread)
+        self.down += 1
+        self._probing = False
