@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from ._clock import FakeClock, run_in_fake_time
 from ._faults import Brownout, Faults, Latency
+from ._model import Fate, FaultModel
 from ._server import FaultServer
 
 __all__ = [
     "Brownout",
     "FakeClock",
+    "Fate",
+    "FaultModel",
     "FaultServer",
     "Faults",
     "Latency",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from random import Random
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from aiohttp import web
 
 from ._faults import Faults
+from ._model import FaultModel
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,16 +27,11 @@ class FaultServer:
     """Serve *handler* on a free loopback port, behind *faults*.
 
     Args:
-        faults: what goes wrong; `Faults` may be replaced while the server runs.
+        faults: what goes wrong.
         handler: an aiohttp handler for every path; without one, ``{"ok": true}``.
 
     Attributes:
-        faults: see above.
-        outcomes: requests by what became of them: ``"200"``, ``"503"``, ``"reset"``,
-            ``"reset after"``, ``"hang"``.
-        worked: how often the work was done for each ``Idempotency-Key`` (or
-            ``X-Request-Id``): 1 is right, more is a duplicate.
-        peak: most requests worked on at once.
+        model: the `FaultModel` behind the wire.
 
     >>> import asyncio
     >>> from aip_httpclient import AsyncHttpClient
@@ -50,19 +44,9 @@ class FaultServer:
     """
 
     def __init__(self, faults: Faults | None = None, *, handler: Handler = _ok) -> None:
-        self.faults = faults or Faults()
-        self.outcomes: Counter[str] = Counter()
-        self.worked: Counter[str] = Counter()
-        self.peak = 0
+        self.model = FaultModel(faults or Faults())
         self._handler = handler
-        self._random = Random(self.faults.seed)  # noqa: S311  # repeats a schedule
         self._runner: web.AppRunner | None = None
-        self._busy = 0
-        self._freed = asyncio.Condition()
-        self._waiting = 0
-        self._started: float | None = None
-        self._window: tuple[int, int] = (0, 0)
-        self._closing = asyncio.Event()
         self._url = ""
 
     @property
@@ -70,11 +54,43 @@ class FaultServer:
         """The address, such as ``http://127.0.0.1:40123``."""
         return self._url
 
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong; may be replaced while the server runs."""
+        return self.model.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self.model.faults = faults
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Requests by what became of them: ``"200"``, ``"503"``, ``"reset"``, ..."""
+        return self.model.outcomes
+
+    @property
+    def worked(self) -> Counter[str]:
+        """How often the work was done, by ``Idempotency-Key`` or ``X-Request-Id``.
+
+        1 is right, more is a duplicate, a missing key is a loss.
+        """
+        return self.model.worked
+
+    @property
+    def peak(self) -> int:
+        """Most requests worked on at once."""
+        return self.model.peak
+
     async def __aenter__(self) -> Self:
         """Start serving."""
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=0.1,
+            keepalive_timeout=self.faults.keep_alive_s,
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024)
         await site.start()
@@ -89,104 +105,38 @@ class FaultServer:
         trace: TracebackType | None,
     ) -> None:
         """Stop serving, letting go of whoever hangs."""
-        self._closing.set()
+        self.model.closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        outcome, response = await self._answer(request)
-        self.outcomes[outcome] += 1
-        return response
-
-    async def _answer(self, request: web.Request) -> tuple[str, web.StreamResponse]:
-        refused = self._refuse()
-        if refused is not None:
-            return str(refused.status), refused
-        faults = self.faults
-        # All choices are drawn before the first await: the seed decides, not timing.
-        fate, service_s = self._random.random(), self._service_s()
-        if fate < faults.reset_rate:
-            return "reset", self._cut(request)
-        fate -= faults.reset_rate
-        if fate < faults.hang_rate:
-            await self._closing.wait()
-            return "hang", self._cut(request)
-        fate -= faults.hang_rate
-        if not await self._take():
-            return "503", web.Response(status=503, text="no capacity left")
-        try:
-            await asyncio.sleep(service_s)
-            return await self._work(request, fate=fate)
-        finally:
-            await self._give_back()
-
-    async def _work(
-        self, request: web.Request, *, fate: float
-    ) -> tuple[str, web.StreamResponse]:
-        faults = self.faults
-        if fate < faults.error_rate:
-            status = faults.error_status
-            return str(status), web.Response(status=status, text="a fault, on purpose")
-        fate -= faults.error_rate
-        response = await self._handler(request)
         sent = request.headers
-        key = sent.get("Idempotency-Key") or sent.get("X-Request-Id")
-        self.worked[key or ""] += 1
-        if fate < faults.reset_after_rate:
-            return "reset after", self._cut(request)
-        return str(response.status), response
+        fate = await self.model.handle(
+            lambda: self._handler(request),
+            key=sent.get("Idempotency-Key") or sent.get("X-Request-Id") or "",
+            cost=float(sent.get("X-Cost", "0")),
+        )
+        if fate.cut:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        if fate.done is None:
+            return web.Response(
+                status=fate.status, text=fate.text, headers=fate.headers
+            )
+        if self.faults.slow_body_s:
+            return await self._slowly(request, fate.done)
+        return fate.done
 
-    def _refuse(self) -> web.Response | None:
-        faults, now = self.faults, asyncio.get_running_loop().time()
-        if self._started is None:
-            self._started = now
-        since_s = now - self._started
-        for brownout in faults.brownouts:
-            if brownout.start_s <= since_s < brownout.end_s:
-                return web.Response(status=brownout.status, text="brownout")
-        if faults.requests_per_window is not None:
-            number, seen = self._window
-            if number != int(since_s / faults.window_s):
-                number, seen = int(since_s / faults.window_s), 0
-            if seen >= faults.requests_per_window:
-                left_s = (number + 1) * faults.window_s - since_s
-                return _too_many(float(math.ceil(left_s)))
-            self._window = number, seen + 1
-        if self._random.random() < faults.throttle_rate:
-            return _too_many(faults.retry_after_s)
-        return None
-
-    def _service_s(self) -> float:
-        latency = self.faults.latency
-        return latency.draw(self._random) if latency else 0.0
-
-    async def _take(self) -> bool:
-        capacity = self.faults.capacity
-        if capacity is not None and self._busy >= capacity:
-            if self._waiting >= self.faults.queue:
-                return False
-            self._waiting += 1
-            try:
-                async with self._freed:
-                    await self._freed.wait_for(lambda: self._busy < capacity)
-            finally:
-                self._waiting -= 1
-        self._busy += 1
-        self.peak = max(self.peak, self._busy)
-        return True
-
-    async def _give_back(self) -> None:
-        self._busy -= 1
-        async with self._freed:
-            self._freed.notify()
-
-    @staticmethod
-    def _cut(request: web.Request) -> web.Response:
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
-
-
-def _too_many(retry_after_s: float | None) -> web.Response:
-    headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:g}"}
-    return web.Response(status=429, headers=headers, text="too many requests")
+    async def _slowly(
+        self, request: web.Request, response: web.StreamResponse
+    ) -> web.StreamResponse:
+        """Send the headers now, the body later."""
+        slow = web.StreamResponse(status=response.status, headers=response.headers)
+        await slow.prepare(request)
+        await asyncio.sleep(self.faults.slow_body_s)
+        body = response.body if isinstance(response, web.Response) else None
+        if isinstance(body, bytes):
+            await slow.write(body)
+        await slow.write_eof()
+        return slow

@@ -1,0 +1,197 @@
+"""A server's behaviour, without a wire: faults around a piece of work."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Generic, Literal, TypeVar
+
+from ._faults import Faults
+from ._quota import Quota
+
+T = TypeVar("T")
+
+_UNAVAILABLE = 503
+_TOO_MANY = 429
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate(Generic[T]):
+    """What became of one request.
+
+    Args:
+        name: the status, or ``reset``, ``reset after``, ``hang``: for counting.
+        status: the status to answer, where it is not the work's own.
+        text: the body that goes with it.
+        headers: the headers that go with it.
+        cut: whether the connection is cut instead of an answer.
+        done: what the work returned, if it was done.
+    """
+
+    name: str
+    status: int = 200
+    text: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+    done: T | None = None
+
+
+class FaultModel:
+    """Decide over each request as `Faults` say; `FaultServer` gives it a wire.
+
+    Attributes:
+        faults: may be replaced while the model runs.
+        outcomes: requests by name of their `Fate`.
+        worked: how often the work was done, by key.
+        peak: most requests worked on at once.
+        arrived: how many requests came.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.outcomes: Counter[str] = Counter()
+        self.worked: Counter[str] = Counter()
+        self.peak = 0
+        self.arrived = 0
+        self._random = Random(faults.seed)  # noqa: S311  # repeats a schedule
+        self._busy = 0
+        self._waiting = 0
+        self._freed = asyncio.Condition()
+        self._started: float | None = None
+        self._quotas: tuple[Faults, list[tuple[bool, Quota]]] | None = None
+        self.closing = asyncio.Event()
+
+    async def handle(
+        self, work: Callable[[], Awaitable[T]], *, key: str = "", cost: float = 0.0
+    ) -> Fate[T]:
+        """Do *work*, or what the faults make of it."""
+        self.arrived += 1
+        fate = self._refuse(cost) or await self._enter(work, key=key)
+        self.outcomes[fate.name] += 1
+        return fate
+
+    def since_s(self) -> float:
+        """Seconds since the first request."""
+        now = asyncio.get_running_loop().time()
+        if self._started is None:
+            self._started = now
+        return now - self._started
+
+    def _refuse(self, cost: float) -> Fate[T] | None:
+        faults, now_s = self.faults, self.since_s()
+        for brownout in faults.brownouts:
+            if brownout.start_s <= now_s < brownout.end_s:
+                hit = brownout.share >= 1.0 or self._random.random() < brownout.share
+                if hit and brownout.status is None:
+                    return Fate(name="reset", cut=True)
+                if hit and brownout.status is not None:
+                    name = str(brownout.status)
+                    return Fate(name=name, status=brownout.status, text="brownout")
+        for by_cost, quota in self._limits():
+            wait_s = quota.refused_s(now_s, cost=cost if by_cost else 1.0)
+            if wait_s is not None:
+                return _too_many(float(max(1, math.ceil(wait_s))))
+        if faults.throttle_rate and self._random.random() < faults.throttle_rate:
+            return _too_many(faults.retry_after_s)
+        return None
+
+    def _limits(self) -> list[tuple[bool, Quota]]:
+        faults = self.faults
+        if self._quotas is None or self._quotas[0] is not faults:
+            amounts = (
+                (False, faults.requests_per_window),
+                (True, faults.tokens_per_window),
+            )
+            made = [
+                (by_cost, Quota(a, window_s=faults.window_s, limiter=faults.limiter))
+                for by_cost, a in amounts
+                if a is not None
+            ]
+            self._quotas = faults, made
+        return self._quotas[1]
+
+    async def _enter(self, work: Callable[[], Awaitable[T]], *, key: str) -> Fate[T]:
+        faults = self.faults
+        # All choices are drawn before the first await: the seed decides, not timing.
+        fate, service_s = self._random.random(), self._service_s()
+        if fate < faults.reset_rate:
+            return Fate(name="reset", cut=True)
+        fate -= faults.reset_rate
+        if fate < faults.hang_rate:
+            await self.closing.wait()
+            return Fate(name="hang", cut=True)
+        fate -= faults.hang_rate
+        if not await self._take():
+            text = "no capacity left"
+            return Fate(name=str(_UNAVAILABLE), status=_UNAVAILABLE, text=text)
+        try:
+            await self._serve(service_s)
+            return await self._work(work, key=key, fate=fate)
+        finally:
+            await self._give_back()
+
+    async def _work(
+        self, work: Callable[[], Awaitable[T]], *, key: str, fate: float
+    ) -> Fate[T]:
+        faults = self.faults
+        if fate < faults.error_rate:
+            status = faults.error_status
+            return Fate(name=str(status), status=status, text="a fault, on purpose")
+        fate -= faults.error_rate
+        done = await work()
+        self.worked[key] += 1
+        if fate < faults.reset_after_rate:
+            return Fate(name="reset after", cut=True, done=done)
+        return Fate(name="200", done=done)
+
+    def _service_s(self) -> float:
+        faults, random = self.faults, self._random
+        seconds = faults.latency.draw(random) if faults.latency else 0.0
+        if faults.straggler_rate and random.random() < faults.straggler_rate:
+            seconds *= faults.straggler_factor
+        return seconds
+
+    async def _serve(self, service_s: float) -> None:
+        """Take the service time, longer where the crowd makes it so."""
+        faults = self.faults
+        crowd = 1.0
+        if faults.capacity is not None and faults.overload in {"slow", "collapse"}:
+            crowd = max(1.0, self._busy / faults.capacity)
+        if service_s > 0.0:
+            power = 2 if faults.overload == "collapse" else 1
+            await asyncio.sleep(service_s * crowd**power)
+
+    async def _take(self) -> bool:
+        faults = self.faults
+        capacity = faults.capacity
+        kind: Literal["wait", "crowd"]
+        kind = "wait" if faults.overload in {"shed", "hang"} else "crowd"
+        if capacity is not None and kind == "wait" and self._busy >= capacity:
+            if faults.overload == "shed" and self._waiting >= faults.queue:
+                return False
+            self._waiting += 1
+            try:
+                async with self._freed:
+                    await self._freed.wait_for(lambda: self._busy < capacity)
+                    self._busy += 1
+            finally:
+                self._waiting -= 1
+        else:
+            self._busy += 1
+        self.peak = max(self.peak, self._busy)
+        return True
+
+    async def _give_back(self) -> None:
+        self._busy -= 1
+        async with self._freed:
+            self._freed.notify()
+
+
+def _too_many(retry_after_s: float | None) -> Fate[T]:
+    headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:g}"}
+    text = "too many requests"
+    return Fate(name=str(_TOO_MANY), status=_TOO_MANY, text=text, headers=headers)
