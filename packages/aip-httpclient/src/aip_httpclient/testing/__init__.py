@@ -9,6 +9,7 @@ from ._clock import FakeClock, run_in_fake_time
 from ._faults import Brownout, Faults, Latency
 from ._model import Fate, FaultModel
 from ._server import FaultServer
+from ._wire import ModelClient
 
 __all__ = [
     "Brownout",
@@ -18,5 +19,6 @@ __all__ = [
     "FaultServer",
     "Faults",
     "Latency",
+    "ModelClient",
     "run_in_fake_time",
 ]
