@@ -101,25 +101,40 @@ class Admission:
 
     def wake(self) -> None:
         """Let out as many as may go now."""
-        line, now = self._line, self._loop.time()
+        line, gate, now = self._line, self.gate, self._loop.time()
         while line:
             head = line[0]
             if head.future.done():
                 line.popleft()
-            elif self.gate.shut and not self.gate.take_probe(now):
-                self._wake_at(self.gate.until)
+                continue
+            if gate.shut and not gate.ready(now):
+                self._wake_at(gate.until)
                 return
-            elif self.taken >= self.limit.value and not self.gate.shut:
-                self.limit.full = True
+            # A probe of an outage waits for neither slot nor rate.
+            if not gate.down and (self._crowded(now) or self._paced(now)):
                 return
-            elif self.pace.active and not self.gate.shut and self._paced(now):
-                return
-            else:
-                line.popleft()
-                self._let_out(head, now)
+            if gate.shut:
+                gate.on_probe(now)
+            line.popleft()
+            self._let_out(head, now)
+
+    def _crowded(self, now: float) -> bool:
+        """Tell whether all slots are taken; set the alarm if there will be more."""
+        limit = self.limit
+        if self.taken < limit.value:
+            return False
+        next_at = limit.advance(now)
+        if self.taken < limit.value:
+            return False
+        limit.full = True
+        if next_at is not None:
+            self._wake_at(next_at)
+        return True
 
     def _paced(self, now: float) -> bool:
         """Tell whether the rate forbids the next call, and set the alarm if so."""
+        if not self.pace.active:
+            return False
         wait_s = self.pace.wait_s(now)
         if wait_s > 0.0:
             self._wake_at(now + wait_s)

@@ -171,7 +171,9 @@ class Call:
         if failure is None:
             await self._queue_first()
         else:
-            again = failure.status == _THROTTLED or failure.early
+            # Back to the front, lest the last calls have all their repeats to come;
+            # but one that is turned away must not stand before all others for ever.
+            again = not overloaded(failure)
             shut_s = admission.gate.until - now if admission.gate.shut else 0.0
             left_s = self._left_s(now)
             if admission.gate.down:

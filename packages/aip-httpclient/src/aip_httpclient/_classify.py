@@ -25,7 +25,7 @@ def passing(failure: AttemptFailed) -> bool:
         return said == "true"
     if failure.cause == "status":
         return failure.status in RETRIED_STATUSES
-    return failure.cause != "too large"
+    return failure.cause not in {"too large", "loop"}
 
 
 def turned_away(failure: AttemptFailed) -> bool:

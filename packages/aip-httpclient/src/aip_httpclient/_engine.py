@@ -97,7 +97,8 @@ class Engine:
             asked_s = self.asked_s(failure)
             wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s
             admission.pace.on_429(now, started=started)
-            admission.gate.pause(now + wait_s)
+            srtt_s = admission.limit.srtt_s
+            admission.gate.pause(now + wait_s, breath_s=srtt_s)
         elif failure.cause != "connect":
             admission.pace.on_taken_in()
 
@@ -111,7 +112,7 @@ class Engine:
             limit.on_overload(now, started=started)
         asked_s = self.asked_s(failure)
         if asked_s:
-            gate.pause(now + asked_s)
+            gate.pause(now + asked_s, breath_s=limit.srtt_s)
         if began:
             admission.pace.restart()
             _LOG.warning("nothing gets through (%s): probing", failure.what)

@@ -6,11 +6,12 @@ import math
 from random import Random
 
 _FIRST_PROBE_S = 0.1
-_LAST_PROBE_S = 1.0
+_LAST_PROBE_S = 0.7
+_DOUBLINGS = 8
 _JITTER = 0.25
 _EVIDENCE = 3
 _PENDING_SHARE = 0.25
-_BREATH = 0.125
+_BREATH = 0.2
 
 
 class Gate:
@@ -33,11 +34,14 @@ class Gate:
     """
 
     __slots__ = (
+        "_breath_s",
         "_failed",
         "_jitter",
         "_probe_at",
         "_probing",
         "_sent",
+        "_sent_before",
+        "_tentative",
         "down",
         "failing_since",
         "outages",
@@ -58,24 +62,38 @@ class Gate:
         self.failing_since: float | None = None
         self._sent = 0
         self._failed = 0
+        self._tentative = False
+        self._breath_s = 0.0
+        self._sent_before = 0
 
-    def pause(self, until: float) -> None:
-        """Let nobody out before *until*; a longer pause stays."""
+    def pause(self, until: float, *, breath_s: float) -> None:
+        """Let nobody out before *until*, then one, and all a breath later.
+
+        A longer pause stays.
+        """
         self.until = max(self.until, until)
+        self._breath_s = breath_s * _BREATH
+        self._sent_before = self._sent
         if not self.down:
-            self.shut = True
+            self.shut = self._tentative = True
 
-    def take_probe(self, now: float) -> bool:
-        """Open if the pause is over; in an outage let one probe out instead."""
+    def ready(self, now: float) -> bool:
+        """Tell whether one may go; opens where a pause is over."""
         if now < self.until:
             return False
-        if not self.down:
-            self.shut = False
-            return True
-        self._probing = True
-        self._probe_at = now
-        self.until = math.inf  # its answer sets the next time
+        if not self.down and (not self._tentative or self._sent > self._sent_before):
+            self.shut = self._tentative = False
         return True
+
+    def on_probe(self, now: float) -> None:
+        """Note that one goes out while the gate is shut."""
+        if self.down:
+            self._probing = True
+            self._probe_at = now
+            self.until = math.inf  # its answer sets the next time
+        else:
+            self._sent_before = self._sent
+            self.until = now + self._breath_s
 
     def on_send(self) -> None:
         """Count what is sent while failures go on."""
@@ -88,6 +106,8 @@ class Gate:
             return False
         self.failing_since = None
         self._probing = False
+        if self._tentative:
+            self._tentative = self.shut = False
         was_down = self.down > 0
         if was_down:
             self.down = 0
@@ -116,10 +136,11 @@ class Gate:
         if enough and pending <= self._failed * _PENDING_SHARE:
             self.outages += 1
             self.shut = True
+            self._tentative = False
             self._next_probe(now)
             return True
-        # Fail slowly: an outage may cost a limit's worth of requests, no more.
-        self.pause(now + srtt_s * _BREATH)
+        # Fail slowly: one at a time, until one is taken in or an outage is plain.
+        self.pause(now + srtt_s * _BREATH, breath_s=srtt_s)
         return False
 
     def end_probe(self, now: float, *, started: float) -> None:
@@ -128,8 +149,8 @@ class Gate:
             self._next_probe(now)
 
     def _next_probe(self, now: float) -> None:
-        wait_s = min(_LAST_PROBE_S, _FIRST_PROBE_S * 2.0**self.down)
+        wait_s = min(_LAST_PROBE_S, _FIRST_PROBE_S * 2.0 ** min(self.down, _DOUBLINGS))
         spread = 1.0 + _JITTER * (2.0 * self._jitter.random() - 1.0)
-        self.until = now + min(_LAST_PROBE_S, wait_s * spread)
+        self.until = now + wait_s * spread
         self.down += 1
         self._probing = False

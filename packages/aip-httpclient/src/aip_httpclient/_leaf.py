@@ -19,6 +19,7 @@ _LEAVES: dict[Cause, type[CallError]] = {
     "transport": TransportError,
     "connect": ConnectError,
     "too large": BodyTooLarge,
+    "loop": TransportError,
 }
 
 

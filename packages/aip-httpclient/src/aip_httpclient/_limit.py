@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 _START = 16
@@ -14,8 +15,13 @@ _RECOVERY_RTTS = 8.0
 _RESUME = 0.9
 _SRTT_WEIGHT = 0.1
 _LOW_DRIFT = 1.005
-_SAME = 0.85
 _DEEPEST = 0.5
+_SURE = 1.5
+_RAMP_RTTS = 0.25
+_RAMP_STEPS = 32
+_RAMP_FROM = 4.0
+_SAMPLES = 0.6
+_LEAST_SAMPLES = 12.0
 
 
 class Limit(Protocol):
@@ -42,6 +48,9 @@ class Limit(Protocol):
     def resume(self, now: float, *, remembered: float) -> None:
         """Start again after an outage."""
 
+    def advance(self, now: float) -> float | None:
+        """Grow if it is time; return when to ask again, or None."""
+
 
 class FixedLimit:
     """The caller's own number."""
@@ -62,20 +71,26 @@ class FixedLimit:
     def resume(self, now: float, *, remembered: float) -> None:
         """Keep the number."""
 
+    def advance(self, now: float) -> float | None:  # noqa: ARG002  # the protocol's shape
+        """Keep the number."""
+        return None
+
 
 class AdaptiveLimit:
     """Find the server's knee: the least concurrency with the most throughput.
 
     Slow start doubles the limit once per round trip. It ends when the server turns
     requests away, when doubling buys less than 35 % more throughput, or when the mean
-    round trip grows by a quarter: then Little's law (throughput times the least round
-    trip) says how many requests the server really works on. From there the limit
+    round trip grows by a quarter: then the limit goes back to where it was, waits for
+    the crowd to thin out, and Little's law (limit over round trip, times the least
+    round trip) says how many requests the server really works on. From there it
     follows a cubic curve through the last known edge, as TCP does (RFC 9438): near it
     quickly, around it for long, past it slowly. A server that turns requests away
     gets one cut by 0.85 per smoothed round trip.
 
     Args:
-        most: never beyond this; one client has no more file descriptors to spare.
+        start: the limit before anything is known.
+        most: never beyond this; a process has only so many file descriptors.
     """
 
     def __init__(self, *, start: int = _START, most: int = 1000) -> None:
@@ -86,15 +101,17 @@ class AdaptiveLimit:
         self.slow_start = True
         self._most = float(most)
         self._low_s = math.inf
+        self._ramp: _Ramp | None = None
         self._since = -math.inf
         self._count = 0
-        self._sum_s = 0.0
+        self._sum_s = self._squares = 0.0
         self._needed = float(start)
         self._before: float | None = None
         self._edge = float(most)
+        self._floor = 1.0
         self._curve_from = 0.0
         self._cut_at = -math.inf
-        self._doubted: tuple[float, float] | None = None
+        self._doubt: _Doubt | None = None
 
     def on_success(self, now: float, *, rtt_s: float, started: float) -> None:
         """Count it, if it was sent under the present limit."""
@@ -103,6 +120,7 @@ class AdaptiveLimit:
             return
         self._count += 1
         self._sum_s += rtt_s
+        self._squares += rtt_s * rtt_s
         if self._count >= self._needed:
             self._look(now)
 
@@ -112,7 +130,7 @@ class AdaptiveLimit:
             self._edge = self.value
             self._floor = self.value * _DEEPEST
             self._cut_at = now
-            self._doubted = None
+            self._doubt = None
             self._change(now, self.value * _BETA)
         elif started <= self._cut_at:
             # Sent under the old limit: one more that did not fit in.
@@ -123,69 +141,106 @@ class AdaptiveLimit:
 
     def resume(self, now: float, *, remembered: float) -> None:
         """Begin at 0.9 of what worked before the outage."""
-        self.slow_start = False
         self._edge = remembered
         self._curve_from = now - self.srtt_s
-        self._doubted = None
+        self._doubt = None
         self._change(now, remembered * _RESUME)
 
-    def _change(self, now: float, value: float) -> None:
-        value = min(self._most, max(1.0, value))
-        if value != self.value:
-            self.changed_at = now
-        self.value = value
-        self._restart(now)
+    def advance(self, now: float) -> float | None:
+        """Let a growing limit grow; return when it will next, or None at its end.
 
-    def _restart(self, now: float) -> None:
-        self._since = now
+        A jump is spread over a quarter of a round trip: a server that turns requests
+        away does so at once, and stops it where the edge really is.
+        """
+        ramp = self._ramp
+        if ramp is None:
+            return None
+        if now >= ramp.next_at:
+            # One step however late: what nobody asked for was not tried out.
+            self.value = min(ramp.target, self.value + ramp.step)
+            ramp.next_at = now + ramp.every_s
+        if self.value >= ramp.target:
+            self._ramp = None
+            return None
+        return ramp.next_at
+
+    def _change(self, now: float, value: float, *, settle_s: float = 0.0) -> None:
+        value = min(self._most, max(1.0, value))
+        before = self.value
+        self._ramp = None
+        if value != before:
+            self.changed_at = now
+        if value - before > _RAMP_FROM:
+            every_s = self.srtt_s * _RAMP_RTTS / _RAMP_STEPS
+            self._ramp = _Ramp(value, (value - before) / _RAMP_STEPS, every_s, now)
+        else:
+            self.value = value
+        self._restart(now + settle_s, value)
+
+    def _restart(self, since: float, value: float) -> None:
+        self._since = since
         self._count = 0
-        self._sum_s = 0.0
-        self._needed = max(8.0, 0.75 * self.value)
+        self._sum_s = self._squares = 0.0
+        self._needed = max(_LEAST_SAMPLES, _SAMPLES * value)
         self.full = False
 
     def _look(self, now: float) -> None:
         """Judge the calls sent and answered under the present limit."""
         rtt_s = self._sum_s / self._count
+        self.advance(now)
+        if self._doubt is not None:
+            self._judge(now, rtt_s=rtt_s, doubt=self._doubt)
+            return
         self._low_s = min(rtt_s, self._low_s * _LOW_DRIFT)
         if not self.full:
             # Limited by the caller or the rate: no verdict on the server.
-            self._restart(now)
+            self._restart(now, self.value)
             return
         throughput = self.value / rtt_s
-        if self._doubted is not None:
-            self._judge_doubt(now, throughput=throughput, rtt_s=rtt_s)
-        elif rtt_s > _QUEUEING * self._low_s or self._flat(throughput):
-            self._step_back(now, throughput=max(throughput, self._before or 0.0))
+        allowed = _QUEUEING + _SURE * self._error() / rtt_s
+        if rtt_s > allowed * self._low_s or self._flat(throughput):
+            self._step_back(now, rtt_s=rtt_s)
         elif self.slow_start:
             self._before = throughput
             self._change(now, self.value * 2.0)
         else:
             self._change(now, self._curve(now))
 
+    def _error(self) -> float:
+        """Give the standard error of the mean round trip."""
+        mean = self._sum_s / self._count
+        variance = max(0.0, self._squares / self._count - mean * mean)
+        return math.sqrt(variance / self._count)
+
     def _flat(self, throughput: float) -> bool:
         before = self._before if self.slow_start else None
         return before is not None and throughput < before * _GAIN
 
-    def _step_back(self, now: float, *, throughput: float) -> None:
-        """Go to the knee that Little's law gives, and check it next time."""
-        knee = min(self.value, throughput * self._low_s * _HEADROOM)
-        self._doubted = (self.value, throughput)
-        self._before = None
+    def _step_back(self, now: float, *, rtt_s: float) -> None:
+        """Go to the knee that Little's law gives, and look again from there."""
+        knee = self.value * self._low_s / rtt_s * _HEADROOM
+        lower = min(self.value, max(knee, self.value / 2.0))
+        self._doubt = _Doubt(self.value, rtt_s, self.slow_start)
         self.slow_start = False
-        self._edge = knee
-        self._curve_from = now - _RECOVERY_RTTS * self.srtt_s
-        self._change(now, knee)
+        # The crowd of the higher limit thins out before anything is measured.
+        self._change(now, lower, settle_s=rtt_s)
 
-    def _judge_doubt(self, now: float, *, throughput: float, rtt_s: float) -> None:
-        """Undo a step back that cost throughput: the answers are slow, not queued."""
-        value, before = self._doubted or (self.value, throughput)
-        self._doubted = None
-        if throughput < before * _SAME:
+    def _judge(self, now: float, *, rtt_s: float, doubt: _Doubt) -> None:
+        """See whether stepping back made answers faster: only then they had queued."""
+        self._doubt = None
+        expected_s = doubt.rtt_s * self.value / doubt.value
+        if rtt_s > (doubt.rtt_s + max(expected_s, self._low_s)) / 2.0:
+            # Slow, not queued: the round trip has a new least, the limit its place.
             self._low_s = rtt_s
-            self._edge = value
-            self._change(now, value)
-        else:
-            self._restart(now)
+            self.slow_start = doubt.slow_start
+            self._before = None
+            self._change(now, doubt.value)
+            return
+        self._low_s = min(self._low_s, rtt_s)
+        knee = self.value * self._low_s / rtt_s * _HEADROOM
+        self._edge = min(doubt.value, max(knee, self.value / 2.0))
+        self._curve_from = now - _RECOVERY_RTTS * rtt_s
+        self._change(now, self._edge)
 
     def _curve(self, now: float) -> float:
         """Follow RFC 9438's cubic, in round trips, through the last edge."""
@@ -193,3 +248,18 @@ class AdaptiveLimit:
         scale = self._edge * (1.0 - _BETA) / _RECOVERY_RTTS**3
         target = self._edge + scale * (rtts - _RECOVERY_RTTS) ** 3
         return max(self.value, min(target, self.value * _GAIN))
+
+
+@dataclass(slots=True)
+class _Ramp:
+    target: float
+    step: float
+    every_s: float
+    next_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    value: float
+    rtt_s: float
+    slow_start: bool

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ._settings import Rate
 
 _BURST_S = 0.05
+_BURST_SHARE = 0.01
 _LEARN_REQUESTS = 20
 _LEARN_S = 0.3
 _UNDER = 0.99
@@ -62,10 +63,12 @@ class Pace:
         self._requests: _Clock | None = None
         self._tokens: _Clock | None = None
         self._declared = rate is not None
+        # What was left unused is caught up with, up to 1 % of a window.
+        burst_s = rate.per_s * _BURST_SHARE if rate else 0.0
         if rate is not None and rate.requests:
-            self._requests = _Clock(rate.requests / rate.per_s, burst_s=_BURST_S)
+            self._requests = _Clock(rate.requests / rate.per_s, burst_s=burst_s)
         if rate is not None and rate.tokens:
-            self._tokens = _Clock(rate.tokens / rate.per_s, burst_s=_BURST_S)
+            self._tokens = _Clock(rate.tokens / rate.per_s, burst_s=burst_s)
         self.active = rate is not None
         self._episode_at: float | None = None
         self._regrow_at = 0.0

@@ -12,6 +12,18 @@ READ_BYTES = 65536
 """How much of a failing answer's body is read before its connection is closed."""
 
 _REASON_CHARS = 300
+_PEEK_BYTES = 32
+_RATE_LIMITED = frozenset(
+    {
+        "429",
+        "rate_limit",
+        "rate_limited",
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        "resource_exhausted",
+        "too_many_requests",
+    }
+)
 
 
 def reason_in(body: bytes) -> str:
@@ -30,6 +42,25 @@ def reason_in(body: bytes) -> str:
         text = "" if text.lstrip()[:1] == "<" else text
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 3] + "..."
+
+
+def disguised(body: bytes) -> bool:
+    """Tell whether a good status comes with a body that says "rate-limited".
+
+    >>> disguised(b'{"error": {"code": "rate_limit_exceeded"}}')
+    True
+    """
+    if b'"error"' not in body[:_PEEK_BYTES]:
+        return False
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    error = answer.get("error") if isinstance(answer, dict) else None
+    said = [error]
+    if isinstance(error, dict):
+        said = [error.get(key) for key in ("code", "type", "status")]
+    return any(str(each).lower() in _RATE_LIMITED for each in said)
 
 
 def _message(answer: Any) -> str | None:

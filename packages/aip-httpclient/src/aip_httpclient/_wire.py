@@ -12,11 +12,15 @@ import aiohttp
 from aiohttp import payload
 from yarl import URL
 
-from ._reason import READ_BYTES
+from ._reason import READ_BYTES, disguised
+from ._redirect import MOST_REDIRECTS, headers_for, redirected
 
-Cause: TypeAlias = Literal["status", "timeout", "transport", "connect", "too large"]
+Cause: TypeAlias = Literal[
+    "status", "timeout", "transport", "connect", "too large", "loop"
+]
 
 _FIRST_FAILURE = 300
+_THROTTLED = 429
 _CONNECT_S = 10.0
 _LARGE = 2**20
 
@@ -123,26 +127,45 @@ class AiohttpWire:
     async def send(self, parcel: Parcel, *, timeout_s: float, fresh: bool) -> Answer:
         """Send once and read the whole answer; *fresh* uses a new connection."""
         usual = timeout_s == self._timeout_s
-        try:
-            response = await (self._anew() if fresh else self._session).request(
-                parcel.method,
-                parcel.url,
-                data=parcel.payload(),
-                headers=parcel.headers,
-                allow_redirects=False,
-                timeout=self._timeout if usual else _timeout(timeout_s),
+        timeout = self._timeout if usual else _timeout(timeout_s)
+        session = self._anew() if fresh else self._session
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                response = await session.request(
+                    parcel.method,
+                    parcel.url,
+                    data=parcel.payload(),
+                    headers=parcel.headers,
+                    allow_redirects=False,
+                    timeout=timeout,
+                )
+            except (aiohttp.ClientError, OSError) as error:
+                raise _failed(error, timeout_s, early=True) from error
+            try:
+                onward = parcel
+                if response.status >= _FIRST_FAILURE:
+                    onward = _onward(parcel, response) or parcel
+                if onward is parcel:
+                    return await self._receive(response)
+                parcel = onward
+            except (aiohttp.ClientError, OSError) as error:
+                raise _failed(error, timeout_s, early=False) from error
+            finally:
+                # After a whole body this finds the connection back in its pool.
+                response.close()
+        raise AttemptFailed("loop", f"more than {MOST_REDIRECTS} redirects")
+
+    async def _receive(self, response: aiohttp.ClientResponse) -> Answer:
+        # The status first: a failing answer's body is for reading, not for trusting.
+        if response.status >= _FIRST_FAILURE:
+            raise await _status(response)
+        body = await _read(response, max_bytes=self._max_body_bytes)
+        if disguised(body):
+            what = f"answered {response.status} with a body that says rate-limited"
+            headers = response.headers
+            raise AttemptFailed(
+                "status", what, status=_THROTTLED, headers=headers, body=body
             )
-        except (aiohttp.ClientError, OSError) as error:
-            raise _failed(error, timeout_s, early=True) from error
-        try:
-            if response.status >= _FIRST_FAILURE:
-                raise await _status(response)
-            body = await _read(response, max_bytes=self._max_body_bytes)
-        except (aiohttp.ClientError, OSError) as error:
-            raise _failed(error, timeout_s, early=False) from error
-        finally:
-            # After a whole body this finds the connection back in its pool.
-            response.close()
         return Answer(response.status, response.headers, body)
 
     async def close(self) -> None:
@@ -164,6 +187,17 @@ class AiohttpWire:
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+
+
+def _onward(parcel: Parcel, response: aiohttp.ClientResponse) -> Parcel | None:
+    """Return the parcel a redirect asks for, without what is not for its origin."""
+    target = redirected(
+        parcel.method, parcel.url, status=response.status, headers=response.headers
+    )
+    if target is None:
+        return None
+    headers = headers_for(target, origin=parcel.url, headers=parcel.headers)
+    return Parcel(parcel.method, target, headers, None, None)
 
 
 def _timeout(total_s: float) -> aiohttp.ClientTimeout:
