@@ -125,7 +125,7 @@ def test_status_and_dead_list_tell_what_stands(folder: Path) -> None:
     place = f"{folder / 'latin.txt'} at byte 3 (line 1): "
     assert only_line(done.stderr).startswith(f"aip: dead: {place}")
     listed = aip(folder.parent, "dead", "list")
-    assert only_line(listed.stdout).startswith(place)
+    assert only_line(listed.stdout).startswith(f"1: {place}")
     status = json.loads(aip(folder.parent, "status", "--json").stdout)
     assert (status["sources"], status["chunks"], status["dead"]) == (3, 3, 1)
 

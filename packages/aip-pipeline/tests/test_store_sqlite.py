@@ -102,7 +102,7 @@ def test_a_refused_text_becomes_a_dead_letter_with_its_span(store: SqliteStore) 
     became = store.commit(Write(parts=[whole], poison=poison))
     assert became == Counts(chunks=1, dead=1)
     (letter,) = store.dead_letters()
-    assert letter == DeadLetter("/a", 10, 20, 2, 1, "too long", 7, "bad")
+    assert letter == DeadLetter("/a", 10, 20, 2, 1, "too long", 7, "bad", id=1)
 
 
 def test_known_finds_more_hashes_than_one_query_takes(store: SqliteStore) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aip_pipeline._export import export
     from aip_pipeline._ingest import Ingestion, ingest, ingest_sync
     from aip_pipeline._report import IngestReport
+    from aip_pipeline._retry import RetryReport, retry_dead
     from aip_pipeline._search import search
     from aip_pipeline._settings import IngestSettings
     from aip_pipeline._verify import verify
@@ -44,6 +45,7 @@ __all__ = [
     "IngestSettings",
     "Ingestion",
     "PipelineError",
+    "RetryReport",
     "SpaceMismatch",
     "Store",
     "StoreError",
@@ -52,6 +54,7 @@ __all__ = [
     "ingest_sync",
     "open_embedder",
     "open_store",
+    "retry_dead",
     "search",
     "verify",
 ]
@@ -63,12 +66,14 @@ _HOMES = {
     "IngestReport": "_report",
     "IngestSettings": "_settings",
     "Ingestion": "_ingest",
+    "RetryReport": "_retry",
     "Store": "stores",
     "export": "_export",
     "ingest": "_ingest",
     "ingest_sync": "_ingest",
     "open_embedder": "embedders",
     "open_store": "stores",
+    "retry_dead": "_retry",
     "search": "_search",
     "verify": "_verify",
 }

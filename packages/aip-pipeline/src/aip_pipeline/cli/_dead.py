@@ -1,31 +1,130 @@
-"""`aip dead`: what could not be stored."""
+"""`aip dead`: what could not be stored, and another try."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import click
 
-from aip_pipeline.cli._main import OK
-from aip_pipeline.cli._options import json_option, store_option
+from aip_pipeline._errors import ConfigError
+from aip_pipeline.cli._main import DEAD_LETTERS, OK
+from aip_pipeline.cli._options import json_option, option, store_option
 from aip_pipeline.cli._progress import describe
-from aip_pipeline.stores import open_store
+from aip_pipeline.stores import DeadLetter, open_store
 
 
 @click.group()
 def command() -> None:
-    """See what could not be stored, and why."""
+    """See what could not be stored, and why; try it again.
+
+    \b
+    Examples:
+      aip dead list
+      aip dead show 1
+      aip dead retry
+    """
 
 
 @command.command("list")
 @store_option
 @json_option
 def list_letters(*, store: str, as_json: bool) -> int:
-    """List every dead letter: its source, its byte offset, the reason."""
+    """List every dead letter: its id, source, byte offset, and the reason.
+
+    An id holds until its source is ingested or retried again.
+
+    \b
+    Examples:
+      aip dead list
+      aip dead list --json
+    """
     with open_store(store, create=False) as opened:
         for letter in opened.dead_letters():
             if as_json:
                 click.echo(json.dumps(letter._asdict()))
             else:
-                click.echo(describe(letter))
+                click.echo(f"{letter.id}: {describe(letter)}")
     return OK
+
+
+@command.command("show")
+@click.argument("number", type=click.IntRange(1), metavar="ID")
+@store_option
+@json_option
+def show_letter(*, number: int, store: str, as_json: bool) -> int:
+    """Show one dead letter whole, its text included.
+
+    \b
+    Examples:
+      aip dead show 1
+      aip dead show 1 --json
+    """
+    with open_store(store, create=False) as opened:
+        letter = opened.dead_letter(number)
+    if letter is None:
+        raise ConfigError(f"no dead letter {number} in {store}: see `aip dead list`")
+    if as_json:
+        click.echo(json.dumps(letter._asdict()))
+    else:
+        _show(letter)
+    return OK
+
+
+def _show(letter: DeadLetter) -> None:
+    end = "?" if letter.end is None else letter.end
+    line = "" if letter.line is None else f" (line {letter.line})"
+    click.echo(f"source    {letter.source}{line}")
+    click.echo(f"bytes     {letter.start}-{end}")
+    click.echo(f"reason    {letter.reason}")
+    click.echo(f"attempts  {letter.attempts}")
+    if letter.metadata:
+        click.echo(f"metadata  {json.dumps(letter.metadata, ensure_ascii=False)}")
+    click.echo("text      " + ("could not be read" if letter.text is None else ""))
+    if letter.text is not None:
+        click.echo(letter.text)
+
+
+@command.command(
+    "retry",
+    epilog="Exit codes: 0 all are stored now; 3 some are still dead; 1 the embedder or "
+    "the store failed, and what was stored stays stored; 2 no such dead letter.",
+)
+@click.argument("numbers", type=click.IntRange(1), nargs=-1, metavar="[ID]...")
+@store_option
+@option("--base-url", metavar="URL", help="Where the server's API is now.")
+@json_option
+def retry_letters(
+    *, numbers: tuple[int, ...], store: str, base_url: str | None, as_json: bool
+) -> int:
+    """Try dead letters again: those named by ID, or all.
+
+    A text that was refused is embedded again, by the embedder that made the store,
+    and stored if it is accepted now. What could not be read is read again by the
+    next ingest of its source.
+
+    \b
+    Examples:
+      aip dead retry
+      aip dead retry 1 2
+    """
+    from aip_pipeline._retry import retry_dead  # noqa: PLC0415  # list is light
+
+    report = asyncio.run(
+        retry_dead(numbers, store=store, base_url=base_url, on_left=_left)
+    )
+    if as_json:
+        click.echo(json.dumps(report.as_dict()))
+    else:
+        click.echo(
+            f"Retried {report.retried:,} = stored {report.stored:,} + refused again "
+            f"{report.refused:,} + to be read again {report.to_read_again:,}"
+        )
+        if report.to_read_again:
+            click.echo("What is to be read again: run `aip ingest` on its source.")
+    return OK if report.stored == report.retried else DEAD_LETTERS
+
+
+def _left(letter: DeadLetter) -> None:
+    why = "ingest it again" if letter.text is None else "refused again"
+    click.echo(f"aip: {why}: {describe(letter)}", err=True)

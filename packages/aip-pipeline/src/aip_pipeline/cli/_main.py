@@ -16,7 +16,7 @@ OK, FAILED, USAGE, DEAD_LETTERS, INTERRUPTED = 0, 1, 2, 3, 130
 
 # Name of each command: the module it lives in, its line in `aip --help`.
 _COMMANDS = {
-    "dead": ("_dead", "See what could not be stored, and why."),
+    "dead": ("_dead", "See what could not be stored, and try it again."),
     "export": ("_export", "Write every chunk and its vector as JSON lines."),
     "ingest": ("_ingest", "Read, chunk, embed and store files."),
     "search": ("_search", "Find stored passages."),

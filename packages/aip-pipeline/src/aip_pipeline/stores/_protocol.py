@@ -25,6 +25,7 @@ class DeadLetter(NamedTuple):
 
     `start` and `end` are byte offsets in the decompressed source; `end` is None
     when the damage has no known end. `text` is None where nothing could be read.
+    `id` is the store's number for it, until the next ingest or retry of its source.
     """
 
     source: str
@@ -35,6 +36,9 @@ class DeadLetter(NamedTuple):
     reason: str
     attempts: int
     text: str | None
+    within: tuple[int, int] | None = None
+    metadata: Mapping[str, object] | None = None
+    id: int | None = None
 
 
 class SourceState(NamedTuple):
@@ -109,6 +113,8 @@ def letters_of(part: Part, poison: Mapping[bytes, Poison]) -> list[DeadLetter]:
             reason=poison[text_hash].reason,
             attempts=poison[text_hash].attempts,
             text=chunk.text,
+            within=chunk.within,
+            metadata=chunk.metadata or None,
         )
         for chunk, text_hash in zip(part.chunks, part.hashes, strict=True)
         if text_hash in poison
@@ -123,6 +129,23 @@ class Write:
     vectors: list[tuple[bytes, bytes]] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     poison: Mapping[bytes, Poison] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Settled:
+    """Say what became of some dead letters, for one transaction.
+
+    Args:
+        vectors: hash and vector of texts that are accepted now.
+        stored: id and text hash of letters that become chunks.
+        refused: id and reason of letters that stay, refused once more.
+        read_again: ids of letters whose source the next ingest must read again.
+    """
+
+    vectors: list[tuple[bytes, bytes]] = field(default_factory=list)
+    stored: list[tuple[int, bytes]] = field(default_factory=list)
+    refused: list[tuple[int, Poison]] = field(default_factory=list)
+    read_again: list[int] = field(default_factory=list)
 
 
 class Hit(NamedTuple):
@@ -234,6 +257,15 @@ class Store(Protocol):
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield what stands dead, by source and offset."""
+
+    def dead_letter(self, number: int) -> DeadLetter | None:
+        """Return the dead letter of an id."""
+
+    def dead_after(self, number: int, *, limit: int) -> list[DeadLetter]:
+        """Return the next dead letters by id."""
+
+    def settle(self, settled: Settled) -> None:
+        """Make durable, in one transaction, what became of dead letters."""
 
     def status(self) -> StoreStatus:
         """Return the store's totals."""

@@ -57,7 +57,10 @@ CREATE TABLE dead (
     ordinal INTEGER,
     reason TEXT NOT NULL,
     attempts INTEGER NOT NULL,
-    text TEXT
+    text TEXT,
+    within_start INTEGER,
+    within_end INTEGER,
+    metadata TEXT
 );
 CREATE INDEX dead_by_source ON dead (source, generation);
 """
@@ -99,8 +102,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 ADD_DEAD = """
 INSERT INTO dead (source, generation, span_start, span_end, line, ordinal, reason,
-    attempts, text)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    attempts, text, within_start, within_end, metadata)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 BEGIN_VERSION = """
@@ -162,10 +165,44 @@ LEFT JOIN embedding ON embedding.text_hash = chunk.text_hash
 ORDER BY source.uri, ordinal
 """
 
-LIVE_DEAD = """
-SELECT source.uri, span_start, span_end, line, ordinal, reason, attempts, text
+_DEAD = """
+SELECT source.uri, span_start, span_end, line, ordinal, reason, attempts, text,
+    within_start, within_end, metadata, dead.id
 FROM dead JOIN source ON source.id = dead.source
-ORDER BY source.uri, span_start, dead.id
+"""
+
+ALL_DEAD = f"{_DEAD} ORDER BY source.uri, span_start, dead.id"
+
+DEAD_BY_ID = f"{_DEAD} WHERE dead.id = ?"
+
+DEAD_AFTER = f"{_DEAD} WHERE dead.id > ? ORDER BY dead.id LIMIT ?"
+
+REVIVE = """
+INSERT INTO chunk (source, generation, ordinal, span_start, span_end, within_start,
+    within_end, line, text_hash, text, metadata)
+SELECT source, generation, ordinal, span_start, span_end, within_start, within_end,
+    line, ?, text, metadata
+FROM dead WHERE id = ?
+"""
+
+# The letter is of the version that answers, or of the one that is being written.
+COUNT_REVIVED = """
+UPDATE source SET chunks = chunks + (source.generation = dead.generation),
+    dead = source.dead - (source.generation = dead.generation),
+    next_chunks = next_chunks + (source.generation < dead.generation),
+    next_dead = next_dead - (source.generation < dead.generation)
+FROM dead WHERE dead.id = ? AND source.id = dead.source
+"""
+
+REFUSE_AGAIN = "UPDATE dead SET reason = ?, attempts = attempts + ? WHERE id = ?"
+
+READ_AGAIN = """
+UPDATE source SET
+    fingerprint = CASE source.generation WHEN dead.generation THEN NULL
+        ELSE fingerprint END,
+    next_fingerprint = CASE source.generation WHEN dead.generation THEN next_fingerprint
+        ELSE '' END
+FROM dead WHERE dead.id = ? AND source.id = dead.source
 """
 
 TOTALS = """

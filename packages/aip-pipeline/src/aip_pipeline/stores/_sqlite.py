@@ -6,7 +6,7 @@ import heapq
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from aip_pipeline.stores._protocol import (
     Fault,
     Hit,
     Part,
+    Settled,
     SourceState,
     StoreStatus,
     Write,
@@ -141,6 +142,9 @@ class SqliteStore:
         found = self._db.execute("SELECT 1 FROM embedding LIMIT 1")
         return found.fetchone() is None
 
+    def _has_dead(self) -> bool:
+        return self._db.execute("SELECT 1 FROM dead LIMIT 1").fetchone() is not None
+
     def _meta(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,))
         found = row.fetchone()
@@ -213,7 +217,7 @@ class SqliteStore:
         """
         with self._named():
             spec = self._meta("embedder")
-            if spec is None or self._is_empty():
+            if spec is None or (self._is_empty() and not self._has_dead()):
                 raise StoreError(
                     f"the store at {self.path} is empty: run `aip ingest` first"
                 )
@@ -374,8 +378,35 @@ class SqliteStore:
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield what stands dead, by source and offset."""
         with self._named():
-            for row in self._db.execute(sql.LIVE_DEAD):
-                yield DeadLetter(*row)
+            for row in self._db.execute(sql.ALL_DEAD):
+                yield _letter(row)
+
+    def dead_letter(self, number: int) -> DeadLetter | None:
+        """Return the dead letter of an id."""
+        with self._named():
+            row = self._db.execute(sql.DEAD_BY_ID, (number,)).fetchone()
+        return None if row is None else _letter(row)
+
+    def dead_after(self, number: int, *, limit: int) -> list[DeadLetter]:
+        """Return the next dead letters by id."""
+        with self._named():
+            return [*map(_letter, self._db.execute(sql.DEAD_AFTER, (number, limit)))]
+
+    def settle(self, settled: Settled) -> None:
+        """Make durable, in one transaction, what became of dead letters.
+
+        Raises:
+            StoreError: the disk is full, or the file cannot be written.
+        """
+        with self._transaction() as db:
+            db.executemany(sql.ADD_VECTOR, settled.vectors)
+            for number, text_hash in settled.stored:
+                db.execute(sql.REVIVE, (text_hash, number))
+                db.execute(sql.COUNT_REVIVED, (number,))
+                db.execute("DELETE FROM dead WHERE id = ?", (number,))
+            for number, poison in settled.refused:
+                db.execute(sql.REFUSE_AGAIN, (*poison, number))
+            db.executemany(sql.READ_AGAIN, ((number,) for number in settled.read_again))
 
     def status(self) -> StoreStatus:
         """Return the store's totals."""
@@ -406,7 +437,8 @@ def _rows(
         if text_hash not in write.poison
     ]
     letters: list[tuple[object, ...]] = [
-        (source, generation, *letter[1:]) for letter in letters_of(part, write.poison)
+        (source, generation, *letter[1:8], *_more(letter.within, letter.metadata))
+        for letter in letters_of(part, write.poison)
     ]
     return rows, letters
 
@@ -414,10 +446,23 @@ def _rows(
 def _chunk_row(
     chunk: Chunk, text_hash: bytes, source: int, generation: int
 ) -> tuple[object, ...]:
-    within = chunk.within or (None, None)
-    metadata = json.dumps(chunk.metadata, default=str) if chunk.metadata else None
-    where = (source, generation, chunk.ordinal, chunk.start, chunk.end, *within)
+    first, last, metadata = _more(chunk.within, chunk.metadata)
+    where = (source, generation, chunk.ordinal, chunk.start, chunk.end, first, last)
     return (*where, chunk.line, text_hash, chunk.text, metadata)
+
+
+def _more(
+    within: tuple[int, int] | None, metadata: Mapping[str, object] | None
+) -> tuple[int | None, int | None, str | None]:
+    first, last = within or (None, None)
+    return first, last, json.dumps(metadata, default=str) if metadata else None
+
+
+def _letter(row: tuple[Any, ...]) -> DeadLetter:
+    *start, first, last, metadata, number = row
+    within = None if first is None else (first, last)
+    more = json.loads(metadata) if metadata else None
+    return DeadLetter(*start)._replace(within=within, metadata=more, id=number)
 
 
 def _hit(row: tuple[Any, ...], score: float) -> Hit:

@@ -1,0 +1,194 @@
+"""Dead letters: shown, and tried again against a server that has changed its mind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from command import Aip
+from openai_server import OpenAIServer
+from stored import texts
+
+from aip_pipeline import (
+    ConfigError,
+    EmbedderUnavailable,
+    Ingestion,
+    IngestSettings,
+    export,
+    ingest,
+    open_store,
+    retry_dead,
+    verify,
+)
+from aip_pipeline.stores import DeadLetter
+
+LINES = [f"text number {n}" for n in range(100)]
+LINES[33] = LINES[77] = "this one is POISON"
+LINES[50] = "and POISON here"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer(poison="POISON") as started:
+        yield started
+
+
+def write(path: Path, *, times: int = 1) -> Path:
+    lines = [json.dumps({"text": text, "n": n}) for n, text in enumerate(LINES)]
+    path.write_text(("\n".join([*lines, "{oops}"]) + "\n") * times)
+    return path
+
+
+@pytest.fixture
+def notes(aip: Aip) -> Path:
+    return write(aip.folder / "a.jsonl")
+
+
+async def ingested(notes: Path, server: OpenAIServer, **more: object) -> None:
+    settings = {"embedder": "openai:test", "base_url": server.base_url, **more}
+    report = await ingest(str(notes), **settings)  # type: ignore[arg-type]  # a test's shorthand
+    assert report.read == 101
+
+
+def letters() -> list[DeadLetter]:
+    with open_store("sqlite:///aip.db") as store:
+        return list(store.dead_letters())
+
+
+async def test_what_is_accepted_now_is_stored_as_if_it_always_was(
+    notes: Path, server: OpenAIServer
+) -> None:
+    await ingested(notes, server)
+    assert len(letters()) == 4
+    server.poison = "and POISON"
+    server.bodies.clear()
+    left: list[DeadLetter] = []
+    report = await retry_dead(on_left=left.append)
+    assert (report.retried, report.stored, report.refused) == (4, 2, 1)
+    assert (report.to_read_again, report.embedded) == (1, 1)
+    assert [letter.text for letter in left] == [None, "and POISON here"]
+    asked = {text for body in server.bodies for text in body["input"]}
+    assert asked <= {"this one is POISON", "and POISON here", "a"}
+    assert texts(Path("aip.db")) == [t for t in LINES if "and" not in t]
+    again = letters()
+    assert {letter.text: letter.attempts > 1 for letter in again} == {
+        None: False,
+        "and POISON here": True,
+    }
+    revived = [chunk for chunk in export() if "POISON" in chunk.text]
+    assert [chunk.line for chunk in revived] == [34, 78]
+    with notes.open("rb") as raw:
+        raw.seek(revived[0].start)
+        line = json.loads(raw.readline())
+    assert line == {"text": "this one is POISON", "n": 33}
+    assert revived[0].within == (0, 18)
+    assert list(verify()) == []
+
+
+async def test_a_retry_is_not_paid_for_twice(notes: Path, server: OpenAIServer) -> None:
+    await ingested(notes, server)
+    server.poison = None
+    await retry_dead()
+    before = server.requests
+    report = await retry_dead()
+    assert (report.retried, report.to_read_again) == (1, 1)
+    assert server.requests == before
+    assert server.times_embedded("this one is POISON") == 1
+
+
+async def test_what_could_not_be_read_is_read_again(
+    notes: Path, server: OpenAIServer
+) -> None:
+    await ingested(notes, server)
+    server.poison = None
+    await retry_dead()
+    before = server.requests
+    await ingested(notes, server)
+    assert server.requests == before, "all texts of it are known"
+    (letter,) = letters()
+    assert letter.text is None
+    assert sorted(texts(Path("aip.db"))) == sorted(LINES)
+
+
+async def test_a_letter_of_an_unfinished_version_is_stored_in_it(
+    notes: Path, server: OpenAIServer
+) -> None:
+    write(notes, times=20)
+    settings = IngestSettings(
+        embedder="openai:test",
+        base_url=server.base_url,
+        concurrency=1,
+        max_memory_bytes=1 << 20,
+    )
+    run = Ingestion([str(notes)], settings=settings, on_dead=lambda _: run.drain())
+    await run.run()
+    assert run.interrupted
+    stored = run.report.stored
+    server.poison = None
+    report = await retry_dead()
+    assert report.stored >= 3
+    assert list(verify()) == []
+    done = await ingest(
+        str(notes), embedder="openai:test", base_url=server.base_url, concurrency=1
+    )
+    assert done.read == 101 * 20
+    assert done.dead == 20
+    assert stored < len(texts(Path("aip.db"))) == done.stored + done.unchanged
+    assert list(verify()) == []
+
+
+async def test_only_the_named_letters_are_tried(
+    notes: Path, server: OpenAIServer
+) -> None:
+    await ingested(notes, server)
+    server.poison = None
+    (first, *_) = [letter.id for letter in letters() if letter.text == LINES[50]]
+    assert first is not None
+    report = await retry_dead([first, first])
+    assert (report.retried, report.stored) == (1, 1)
+    assert len(letters()) == 3
+    with pytest.raises(ConfigError, match="no dead letter 4711"):
+        await retry_dead([4711])
+
+
+async def test_a_store_of_nothing_but_dead_letters_can_be_tried(
+    aip: Aip, server: OpenAIServer
+) -> None:
+    (aip.folder / "a.txt").write_text("POISON alone")
+    with suppress(EmbedderUnavailable):
+        await ingest("a.txt", embedder="openai:test", base_url=server.base_url)
+    server.poison = None
+    assert (await retry_dead()).stored == 1
+
+
+def test_show_tells_all_and_list_names_the_ids(aip: Aip) -> None:
+    (aip.folder / "a.txt").write_bytes(b"good words, then caf\xe9")
+    assert aip("ingest", "a.txt").code == 3
+    (line,) = aip("dead", "list").lines
+    assert line.startswith(f"1: {aip.folder / 'a.txt'} at byte 20 (line 1): ")
+    shown = aip("dead", "show", "1")
+    assert shown.code == 0
+    assert "bytes     20-?" in shown.out
+    assert "text      could not be read" in shown.out
+    as_json = json.loads(aip("dead", "show", "1", "--json").out)
+    assert (as_json["id"], as_json["start"], as_json["text"]) == (1, 20, None)
+    failed = aip("dead", "show", "2")
+    assert failed.code == 2
+    assert "no dead letter 2 in sqlite:///aip.db" in failed.err
+
+
+def test_retry_exits_by_what_is_left(aip: Aip) -> None:
+    (aip.folder / "a.txt").write_bytes(b"good words, then caf\xe9")
+    aip("ingest", "a.txt")
+    ran = aip("dead", "retry")
+    assert ran.code == 3
+    assert "stored 0 + refused again 0 + to be read again 1" in ran.out
+    assert "ingest it again" in ran.err
+    (aip.folder / "a.txt").write_bytes("good words, then café".encode())
+    assert aip("ingest", "a.txt").code == 0
+    ran = aip("dead", "retry", "--json")
+    assert (ran.code, json.loads(ran.out)["retried"]) == (0, 0)
+    assert aip("dead", "retry", "1").code == 2
