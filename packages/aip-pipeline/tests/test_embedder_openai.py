@@ -166,8 +166,8 @@ async def test_wrong_path_is_denied_with_advice() -> None:
 async def test_dead_server_is_reported_in_seconds_to_all_who_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert _openai.FIRST_ATTEMPTS == 6, "backoffs of 6.2 s at most, 3.1 s on average"
-    monkeypatch.setattr(_openai, "FIRST_ATTEMPTS", 3)
+    assert _openai.FEW_ATTEMPTS == 6, "backoffs of 6.2 s at most, 3.1 s on average"
+    monkeypatch.setattr(_openai, "FEW_ATTEMPTS", 3)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -248,8 +248,7 @@ async def test_poison_text_is_refused_with_the_servers_reason(
 async def test_text_that_a_well_server_always_chokes_on_is_refused(
     monkeypatch: pytest.MonkeyPatch, *, poison_first: bool
 ) -> None:
-    monkeypatch.setattr(_openai, "ATTEMPTS", 2)
-    monkeypatch.setattr(_openai, "FIRST_ATTEMPTS", 2)
+    monkeypatch.setattr(_openai, "FEW_ATTEMPTS", 2)
     server = OpenAIServer(poison="poison", poison_status=500)
     async with server, at(server) as embedder:
         if not poison_first:
@@ -264,13 +263,14 @@ async def test_text_that_a_well_server_always_chokes_on_is_refused(
 async def test_texts_are_not_blamed_where_the_server_is_ill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_openai, "ATTEMPTS", 2)
+    monkeypatch.setattr(_openai, "FEW_ATTEMPTS", 2)
+    monkeypatch.setattr(_openai, "ROUNDS", 3)
     async with OpenAIServer() as server, at(server) as embedder:
         await embedder.embed(["good"])
         server.poison, server.poison_status = "", 500  # every text holds it
         with pytest.raises(errors.EmbedderUnavailable, match="answered 500"):
             await embedder.embed(["good"])
-    assert server.statuses[500] == 3
+    assert server.statuses[500] == 3 * (2 + 1), "two attempts and a probe, thrice"
 
 
 async def test_too_large_a_batch_is_refused() -> None:

@@ -21,7 +21,7 @@ from aip_pipeline._errors import (
 from aip_pipeline.embedders._endpoint import Endpoint
 from aip_pipeline.embedders._protocol import BatchProfile, Usage
 from aip_pipeline.embedders._spec import Spec
-from aip_pipeline.embedders._translate import asked_to_wait, chokes, translated
+from aip_pipeline.embedders._translate import CHOKED, asked_to_wait, chokes, translated
 from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode
 
 if TYPE_CHECKING:
@@ -33,9 +33,12 @@ PROFILE: Final = BatchProfile(max_texts=2048, max_tokens=300_000, max_bytes=1 <<
 ADAPTIVE_IN_FLIGHT: Final = 32
 FIRST_DEADLINE_S: Final = 15.0
 DEADLINE_S: Final = 600.0
-# A server that never answered is dead after 3 s; one that did is waited for, 30 s.
-FIRST_ATTEMPTS: Final = 6
+# With the client's backoff: 30 s for a server that has answered before, 3 s for one
+# that has not, and 3 s of 500s until harmless texts tell whether the texts are bad.
 ATTEMPTS: Final = 12
+FEW_ATTEMPTS: Final = 6
+# So often 3 s of 500s from a server that harmless texts do not pass either.
+ROUNDS: Final = 8
 # A 200 whose body is broken is asked again at once, so often in all.
 ASKS: Final = 3
 PROBE: Final = ("a",)
@@ -161,7 +164,9 @@ class OpenAIEmbedder:
 
     def _stop(self, state: RetryCallState) -> bool:
         """Tell tenacity when to give up."""
-        return state.attempt_number >= (ATTEMPTS if self._proven else FIRST_ATTEMPTS)
+        failure = state.outcome.exception() if state.outcome else None
+        soon = not self._proven or getattr(failure, "status", None) == CHOKED
+        return state.attempt_number >= (FEW_ATTEMPTS if soon else ATTEMPTS)
 
     async def _knock(self, batch: list[str]) -> NDArray[np.float32] | None:
         """Send the first request alone; None if the server is known to be alive.
@@ -262,20 +267,28 @@ class OpenAIEmbedder:
     async def _exchange(self, data: bytes, *, deadline_s: float) -> bytes:
         if self._client is None:
             raise RuntimeError("the embedder is not open: use 'async with'")
-        try:
-            response = await self._client.post(
-                "embeddings",
-                data=data,
-                cost=self.profile.estimate_tokens(len(data)),
-                idempotent=True,
-                deadline_s=deadline_s,
-            )
-        except CallError as error:
-            if chokes(error) and await self._is_well(self._client):
-                reason = error.reason or error.what
-                raise self._refused(reason, status=error.status or 0) from error
-            raise translated(error) from error
-        return response.body
+        cost = self.profile.estimate_tokens(len(data))
+        rounds = ROUNDS if self._proven else 1
+        while True:
+            try:
+                response = await self._client.post(
+                    "embeddings",
+                    data=data,
+                    cost=cost,
+                    idempotent=True,
+                    deadline_s=deadline_s,
+                )
+            except CallError as error:
+                if not chokes(error):
+                    raise translated(error) from error
+                if await self._is_well(self._client):
+                    reason = error.reason or error.what
+                    raise self._refused(reason, status=error.status or 0) from error
+                rounds -= 1
+                if not rounds:
+                    raise translated(error) from error
+            else:
+                return response.body
 
     async def _is_well(self, client: AsyncHttpClient) -> bool:
         """Tell whether harmless texts pass, each at its first attempt."""

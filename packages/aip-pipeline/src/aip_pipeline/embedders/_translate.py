@@ -22,6 +22,8 @@ from aip_pipeline._errors import (
 # The texts may be at fault: too many, too long, or one of them poison.
 ABOUT_TEXTS = frozenset({400, 413, 422})
 _SERVER_FAULT = 500
+# What servers say when one text makes them fall over; 502 to 504 are the proxy's.
+CHOKED = 500
 # Too busy for now, so alive: 529 is what some vendors say for 503.
 _BUSY = frozenset({429, 529})
 # A 429 that waiting does not cure, as the vendor marks it.
@@ -74,7 +76,7 @@ def asked_to_wait(error: EmbedderError) -> bool:
 
 def chokes(error: CallError) -> bool:
     """Tell whether the server fell over this very request, however often asked."""
-    return isinstance(error, StatusFailed) and error.status == _SERVER_FAULT
+    return isinstance(error, StatusFailed) and error.status == CHOKED
 
 
 def refused(error: CallError) -> EmbedderRefused:
