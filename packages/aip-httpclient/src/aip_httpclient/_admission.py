@@ -87,7 +87,10 @@ class Admission:
             await waiter.future
         except asyncio.CancelledError:
             if waiter.future.done() and not waiter.future.cancelled():
-                self.leave()  # the slot came together with the cancellation
+                # The slot came together with the cancellation.
+                now = self._loop.time()
+                self.gate.abandon_probe(now, started=now)
+                self.leave()
             else:
                 self.queued -= 1
                 self.wake()  # whoever stood behind may go

@@ -83,6 +83,7 @@ class Call:
             if self._first_sent is None:
                 self._first_sent = now
             self._sent += 1
+            admission.pace.on_send()
             engine.tally.sent += 1
             if engine.on_event is not None:
                 self._tell("sent", now)
@@ -93,6 +94,9 @@ class Call:
         except AttemptFailed as failure:
             self._failure = failure
             await self._note(failure, started=now)
+            raise
+        except BaseException:
+            admission.gate.abandon_probe(self._loop.time(), started=now)
             raise
         finally:
             admission.leave()

@@ -12,7 +12,7 @@ from tenacity.wait import wait_random_exponential
 
 from ._admission import Admission
 from ._budget import RetryBudget
-from ._classify import overloaded, turned_away
+from ._classify import overloaded, turned_away, untouched
 from ._events import Event, Kind, OnEvent
 from ._retry_after import retry_after_s
 from ._secrets import Redactor
@@ -72,7 +72,6 @@ class Engine:
         """Tell the controllers of a good answer."""
         admission, rtt_s = self.admission, now - started
         admission.limit.on_success(now, rtt_s=rtt_s, started=started)
-        admission.pace.on_taken_in()
         self.tally.latencies_s.append(rtt_s)
         self.reached = True
         if self.timeout is not None:
@@ -99,8 +98,8 @@ class Engine:
             admission.pace.on_429(now, started=started)
             srtt_s = admission.limit.srtt_s
             admission.gate.pause(now + wait_s, breath_s=srtt_s)
-        elif failure.cause != "connect":
-            admission.pace.on_taken_in()
+        elif untouched(failure):
+            admission.pace.on_turned_away()
 
     def _overload(self, failure: AttemptFailed, now: float, *, started: float) -> None:
         admission = self.admission

@@ -148,6 +148,12 @@ class Gate:
         if self.down and self._probing and started >= self._probe_at:
             self._next_probe(now)
 
+    def abandon_probe(self, now: float, *, started: float) -> None:
+        """Let another go soon: the probe's caller left before there was an answer."""
+        if self.down and self._probing and started >= self._probe_at:
+            self._probing = False
+            self.until = now + _FIRST_PROBE_S
+
     def _next_probe(self, now: float) -> None:
         wait_s = min(_LAST_PROBE_S, _FIRST_PROBE_S * 2.0 ** min(self.down, _DOUBLINGS))
         spread = 1.0 + _JITTER * (2.0 * self._jitter.random() - 1.0)

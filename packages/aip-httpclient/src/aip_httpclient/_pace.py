@@ -13,7 +13,8 @@ _LEARN_REQUESTS = 20
 _LEARN_S = 0.3
 _UNDER = 0.99
 _REGROW_PER_S = 0.005
-_REGROW_S = 20.0
+_REGROW_S = 5.0
+_REGROW_MOST = 0.05
 _MINUTE_S = 60.0
 
 
@@ -40,7 +41,8 @@ class Pace:
     """Keep the declared rate, or the one learned from the server's 429s.
 
     Learned: the requests the server took in between two episodes of 429, over the
-    time between them, less 1 %; raised by 0.5 % a second while there is none.
+    time between them, less 1 %; raised by 0.5 % a second, and faster the longer there
+    is none.
 
     Args:
         rate: what the server allows, or None to learn it.
@@ -102,12 +104,17 @@ class Pace:
         if self._tokens is not None:
             self._tokens.at += difference * self._tokens.interval_s
 
-    def on_taken_in(self) -> None:
-        """Count a request that the server did not answer with 429."""
+    def on_send(self) -> None:
+        """Count a request, until it proves not to have been taken in."""
         self._taken_in += 1
+
+    def on_turned_away(self) -> None:
+        """Take back a count: the server did not let this one in."""
+        self._taken_in -= 1
 
     def on_429(self, now: float, *, started: float) -> None:
         """Learn, once per episode: the 429s of requests sent before it are one."""
+        self._taken_in -= 1
         last = self._episode_at
         if last is not None:
             if started <= last:
@@ -144,6 +151,7 @@ class Pace:
         clock = self._requests
         since_s = now - self._regrow_at
         if clock is not None and since_s >= 1.0 and self._episode_at is not None:
-            gain = 1.0 + _REGROW_PER_S * min(_REGROW_S, since_s)
-            clock.interval_s /= gain
+            calm_s = now - self._episode_at
+            gain = min(_REGROW_MOST, _REGROW_PER_S * (1.0 + calm_s / _REGROW_S))
+            clock.interval_s /= 1.0 + gain * since_s
             self._regrow_at = now

@@ -207,10 +207,13 @@ def _timeout(total_s: float) -> aiohttp.ClientTimeout:
 async def _status(response: aiohttp.ClientResponse) -> AttemptFailed:
     """Read the first of a failing answer's body; the status alone decides."""
     pieces = bytearray()
-    async for piece in response.content.iter_any():
-        pieces += piece
-        if len(pieces) > READ_BYTES:
-            break
+    try:
+        async for piece in response.content.iter_any():
+            pieces += piece
+            if len(pieces) > READ_BYTES:
+                break
+    except aiohttp.ClientPayloadError:
+        pieces += b" (the rest of the body is damaged)"
     what = f"answered {response.status} {response.reason or ''}".rstrip()
     body = bytes(pieces[:READ_BYTES])
     headers = response.headers
@@ -248,7 +251,7 @@ def _failed(error: Exception, timeout_s: float, *, early: bool) -> AttemptFailed
         what = f"cannot connect: {_said(error.os_error)}"
         return AttemptFailed("connect", what, refused=not certain)
     what = f"connection broke: {_said(error)}"
-    lost = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError)
+    lost = isinstance(error, aiohttp.ServerDisconnectedError | OSError)
     return AttemptFailed("transport", what, early=early and lost)
 
 
