@@ -9,7 +9,15 @@ import pytest
 
 import aip_readers
 from labs import catalogue, choose, perform
-from labs.experiments import lazy_range, reference_cycles, week_one, week_two
+from labs.experiments import (
+    all_at_once,
+    event_loop,
+    lazy_range,
+    reference_cycles,
+    week_one,
+    week_two,
+)
+from labs.experiments._waves import Server, Wave, naive
 
 
 @pytest.mark.parametrize("id_", [made.id for made in catalogue()])
@@ -72,6 +80,23 @@ def test_1_5_finds_a_splitter_that_loses_characters(
 ) -> None:
     monkeypatch.setattr(week_one, "stream", week_one.hold)
     assert verdict_of("1.5") == "not reproduced"
+
+
+def test_2_1_finds_a_call_that_blocks_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_loop, "wait_elsewhere", event_loop.wait_rudely)
+    assert verdict_of("2.1") == "not reproduced"
+
+
+def test_2_2_finds_a_client_that_sends_everything_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unbounded(server: Server, *, sent: int, concurrency: int) -> tuple[Wave, float]:
+        return naive(server, sent=sent), concurrency
+
+    monkeypatch.setattr(all_at_once, "ours", unbounded)
+    assert verdict_of("2.2") == "not reproduced"
 
 
 def test_2_5_finds_a_pipeline_that_holds_the_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labs._corpus import jsonl, prose
+from labs._lag import loop_lag
 from labs._loopback import embedding_server
 from labs._measure import (
     KIB,
@@ -75,6 +76,7 @@ __all__ = [
     "experiment",
     "fresh",
     "jsonl",
+    "loop_lag",
     "number",
     "peak_bytes",
     "peaks",
