@@ -165,8 +165,8 @@ class Verification:
                     whole.append((text_hash, vector))
                 else:
                     bad.append((text_hash, _wrong_length(len(vector), wanted)))
-            block = np.frombuffer(b"".join(row[1] for row in whole), np.float32)
-            block = block.reshape(len(whole), wanted // 4)
+            flat = np.frombuffer(b"".join(row[1] for row in whole), np.float32)
+            block = flat.reshape(len(whole), wanted // 4)
             infinite = np.flatnonzero(~np.isfinite(block).all(axis=1))
             what = "its vector has numbers that are not finite"
             bad.extend((whole[i][0], what) for i in infinite.tolist())
