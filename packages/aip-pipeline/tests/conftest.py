@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from command import Aip
+from openai_server import OpenAIServer
 
 
 @pytest.fixture
@@ -17,3 +19,10 @@ def aip(
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return Aip(tmp_path, capsys)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OpenAIServer]:
+    """Serve embeddings on loopback, without faults."""
+    async with OpenAIServer() as started:
+        yield started

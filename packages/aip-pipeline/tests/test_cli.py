@@ -217,6 +217,37 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(folder: Path) -> None:
     assert len(texts(folder.parent / "aip.db")) == 3002
 
 
+def test_plan_sends_nothing_and_says_what_would_be_done(folder: Path) -> None:
+    flags = ("--embedder", "openai:m", "--base-url", "http://127.0.0.1:9/v1")
+    shown = aip(folder.parent, "plan", "notes", *flags, "--price", "1")
+    assert shown.returncode == 0
+    assert "Sources: 2 new, 0 changed, 0 unchanged, 0 vanished" in shown.stdout
+    assert "2 texts to embed" in shown.stdout
+    found = json.loads(aip(folder.parent, "plan", "notes", *flags, "--json").stdout)
+    assert (found["new"], found["to_embed"], found["requests"]) == (2, 2, 1)
+    assert not (folder.parent / "aip.db").exists()
+
+
+def test_a_budget_ends_the_run_with_its_own_code(folder: Path) -> None:
+    stopped = aip(folder.parent, "ingest", "notes", "--max-tokens", "1")
+    assert stopped.returncode == 4
+    assert "Stopped by the budget" in stopped.stdout
+    assert "Run the same command again" in stopped.stdout
+
+
+def test_prune_refuses_and_obeys(folder: Path) -> None:
+    aip(folder.parent, "ingest", "notes")
+    (folder / "tea.txt").unlink()
+    told = aip(folder.parent, "ingest", "notes")
+    assert "1 sources have vanished and still answer" in told.stdout
+    refused = aip(folder.parent, "ingest", "notes", "--prune")
+    assert refused.returncode == 1
+    assert "1 of 2 sources have vanished" in only_line(refused.stderr)
+    done = aip(folder.parent, "ingest", "notes", "--prune", "--yes")
+    assert "removed 1 chunks of vanished sources" in done.stdout
+    assert len(texts(folder.parent / "aip.db")) == 1
+
+
 def test_ctrl_c_drains_and_the_next_run_goes_on(folder: Path) -> None:
     write_jsonl(folder / "many.jsonl", 2000)
     with serving(delay_s=0.05) as (url, _):

@@ -9,6 +9,7 @@ import pytest
 
 from aip_pipeline import ConfigError, SpaceMismatch, StoreError, open_store
 from aip_pipeline.stores import (
+    Became,
     Counts,
     DeadLetter,
     Part,
@@ -48,7 +49,7 @@ def test_a_version_answers_only_when_complete(store: SqliteStore) -> None:
     texts = ["the quick fox", "a slow hound"]
     vectors = [(t.encode().ljust(16), unit(1, n)) for n, t in enumerate(texts)]
     first = part(texts[:1], restart=True, resume_offset=0)
-    assert store.commit(Write(vectors=vectors, parts=[first])) == Counts(1)
+    assert store.commit(Write(vectors=vectors, parts=[first])) == Became(1)
     assert store.by_words("fox", k=5) == []
     assert store.by_vector(unit(1, 0), k=5) == []
     state = store.source("/a")
@@ -93,14 +94,14 @@ def test_a_failed_transaction_leaves_nothing(store: SqliteStore) -> None:
         store.commit(Write(vectors=[(b"h", unit(1, 2))], parts=[good, clash]))
     assert store.source("/a") is None
     assert store.known([b"h"]) == set()
-    assert store.commit(Write(parts=[good])) == Counts(1)
+    assert store.commit(Write(parts=[good])) == Became(1)
 
 
 def test_a_refused_text_becomes_a_dead_letter_with_its_span(store: SqliteStore) -> None:
     whole = part(["good", "bad"], restart=True, last=True)
     poison = {whole.hashes[1]: Poison("too long", 7)}
     became = store.commit(Write(parts=[whole], poison=poison))
-    assert became == Counts(chunks=1, dead=1)
+    assert became == Became(stored=1, dead=1)
     (letter,) = store.dead_letters()
     assert letter == DeadLetter("/a", 10, 20, 2, 1, "too long", 7, "bad", id=1)
 

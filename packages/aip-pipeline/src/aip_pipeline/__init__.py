@@ -16,13 +16,15 @@ from aip_pipeline._errors import (
     EmbedderRefused,
     EmbedderUnavailable,
     PipelineError,
+    PruneRefused,
     SpaceMismatch,
     StoreError,
 )
 
 if TYPE_CHECKING:
     from aip_pipeline._export import export
-    from aip_pipeline._ingest import Ingestion, ingest, ingest_sync
+    from aip_pipeline._ingest import ingest, ingest_sync
+    from aip_pipeline._ingestion import Ingestion
     from aip_pipeline._report import IngestReport
     from aip_pipeline._retry import RetryReport, retry_dead
     from aip_pipeline._search import search
@@ -45,6 +47,7 @@ __all__ = [
     "IngestSettings",
     "Ingestion",
     "PipelineError",
+    "PruneRefused",
     "RetryReport",
     "SpaceMismatch",
     "Store",
@@ -65,7 +68,7 @@ _HOMES = {
     "Hit": "stores",
     "IngestReport": "_report",
     "IngestSettings": "_settings",
-    "Ingestion": "_ingest",
+    "Ingestion": "_ingestion",
     "RetryReport": "_retry",
     "Store": "stores",
     "export": "_export",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,13 +33,23 @@ class Batcher:
     Holds no more than the pages it was given, which the byte budget bounds.
 
     Args:
-        profile: what one request may hold.
+        profile: tells what one request may hold; asked for every batch, because an
+            embedder learns how long its tokens are.
         max_texts: the user's own bound on texts in one request.
+        kept_free: texts of the first batch that are left for something else.
     """
 
-    def __init__(self, profile: BatchProfile, *, max_texts: int) -> None:
-        self._profile = profile
-        self._max_texts = min(max_texts, profile.max_texts)
+    def __init__(
+        self,
+        profile: Callable[[], BatchProfile],
+        *,
+        max_texts: int,
+        kept_free: int = 0,
+    ) -> None:
+        self._profile_now = profile
+        self._profile = profile()
+        self._max_texts = max_texts
+        self._kept_free = kept_free
         self._filling: list[Item] = []
         self._filling_bytes = 0
         self._ready: asyncio.Queue[list[Item] | None] = asyncio.Queue()
@@ -49,6 +60,10 @@ class Batcher:
         """Batches that wait for a worker."""
         return self._ready.qsize()
 
+    @property
+    def _room(self) -> int:
+        return max(1, min(self._max_texts, self._profile.max_texts) - self._kept_free)
+
     def put(self, ticket: Ticket) -> None:
         """Take a page's fresh texts."""
         for text_hash, text in ticket.page.fresh:
@@ -57,7 +72,7 @@ class Batcher:
                 self.flush()
             self._filling.append(Item(text_hash, text, ticket))
             self._filling_bytes += n_bytes
-            if len(self._filling) >= self._max_texts:
+            if len(self._filling) >= self._room:
                 self.flush()
 
     def flush(self) -> None:
@@ -65,6 +80,8 @@ class Batcher:
         if self._filling:
             self._ready.put_nowait(self._filling)
             self._filling, self._filling_bytes = [], 0
+            self._kept_free = 0
+            self._profile = self._profile_now()
 
     def flush_if_idle(self) -> None:
         """Let the last texts go when everything else waits for them."""

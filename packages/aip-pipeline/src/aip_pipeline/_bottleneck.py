@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+MAX_LAG_MS = 1000
+
 
 class Bottleneck:
     """Sample the state of the run; name the stage it most often waited for."""
@@ -31,3 +33,33 @@ class Bottleneck:
             self._seen["writing"] += 1
         else:
             self._seen["reading"] += 1
+
+
+class LoopLag:
+    """Keep how late the event loop woke, in buckets of a millisecond.
+
+    Held: one count per bucket, whatever the length of the run.
+    """
+
+    def __init__(self) -> None:
+        self._buckets = [0] * (MAX_LAG_MS + 1)
+
+    def note(self, late_s: float) -> None:
+        """Add one wake-up that was *late_s* seconds late."""
+        self._buckets[min(MAX_LAG_MS, max(0, int(late_s * 1000)))] += 1
+
+    def quantile_s(self, share: float) -> float:
+        """Return the lag that *share* of the wake-ups did not exceed, in seconds.
+
+        >>> lag = LoopLag()
+        >>> for late_s in (0.001, 0.002, 0.050):
+        ...     lag.note(late_s)
+        >>> lag.quantile_s(0.5)
+        0.003
+        """
+        wanted, seen = share * sum(self._buckets), 0
+        for bucket, count in enumerate(self._buckets):
+            seen += count
+            if count and seen >= wanted:
+                return (bucket + 1) / 1000
+        return 0.0

@@ -10,6 +10,7 @@
     │   ├── EmbedderUnavailable    1  no answer within the deadline
     │   ├── EmbedderDenied         1  a wrong key, model or address
     │   └── EmbedderRefused        1  the texts themselves were refused (4xx)
+    ├── PruneRefused               1  so much has vanished that it looks wrong
     └── ConservationError          1  a chunk went missing: a bug, never hidden
 """
 
@@ -83,6 +84,10 @@ class EmbedderRefused(EmbedderError):
         super().__init__(message)
         self.status = status
         self.reason = reason
+
+
+class PruneRefused(PipelineError):
+    """Refuse to remove what has vanished, because it looks like a mistake."""
 
 
 class ConservationError(PipelineError):

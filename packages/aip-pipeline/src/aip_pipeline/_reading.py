@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from aip_pipeline._errors import ConfigError
 from aip_pipeline._fingerprint import fingerprint, text_hasher
+from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline.stores import Counts, DeadLetter, Part, SourceState, Store
 from aip_readers import (
@@ -38,6 +40,7 @@ class Page:
         sources: sources that this page completes, or found unchanged.
         read: chunks in the parts, and damaged stretches that gave none.
         carried: chunks of sources that did not change, from the store.
+        unlisted: folders that could not be listed; they are no source to store.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -46,7 +49,17 @@ class Page:
     sources: int = 0
     read: int = 0
     carried: Counts = field(default_factory=Counts)
+    unlisted: list[DeadLetter] = field(default_factory=list)
     n_chunks: int = 0
+
+    def count_into(self, report: IngestReport) -> None:
+        """Add what the store does not count: it is durable, so it was read."""
+        report.sources += self.sources
+        report.read += self.read
+        report.unchanged += self.carried.chunks
+        report.filtered += self.carried.filtered
+        report.dead += self.carried.dead + len(self.unlisted)
+        report.reused += sum(len(part.chunks) for part in self.parts) - len(self.fresh)
 
 
 class PageReader:
@@ -62,6 +75,10 @@ class PageReader:
         keep: says whether a chunk is wanted; others count as filtered.
         max_page_bytes: bound on one page.
         vector_bytes: memory that one vector will take.
+
+    Attributes:
+        found: how many sources were "new", "changed" or "unchanged" so far.
+        unlisted: whether some folder could not be listed.
     """
 
     def __init__(
@@ -89,6 +106,8 @@ class PageReader:
         # A source that could not even be opened is tried again by the next run, and
         # the version that is stored goes on answering.
         self._unopened = False
+        self.unlisted = False
+        self.found: Counter[str] = Counter()
 
     def pages(self, sources: Iterable[str]) -> Iterator[Page]:
         """Yield the sources' chunks, page by page, in order.
@@ -96,12 +115,29 @@ class PageReader:
         Raises:
             ConfigError: a source is not there at all.
         """
-        for path in _discovered(sources):
+        for path in self._discovered(sources):
             if self._stop.is_set():
                 break
             yield from self._source(path)
-        if self._page.parts or self._page.sources:
+        if self._page.parts or self._page.read or self._page.sources:
             yield self._cut()
+
+    def forget_claims(self) -> None:
+        """Drop the claims: nobody will embed these texts."""
+        self._claimed.clear()
+
+    def _discovered(self, sources: Iterable[str]) -> Iterator[str]:
+        """Yield the files that sources name; a source that is not there is an error."""
+        try:
+            yield from discover(sources, on_error=self._not_listed)
+        except ReadError as error:
+            raise ConfigError(f"{error}: check the path") from error
+
+    def _not_listed(self, error: ReadError) -> None:
+        self.unlisted = True
+        letter = DeadLetter(error.source, 0, None, None, None, error.reason, 1, None)
+        self._page.unlisted.append(letter)
+        self._page.read += 1
 
     def _source(self, path: str) -> Iterator[Page]:
         version = fingerprint(path, reading=self._settings.reading())
@@ -109,7 +145,9 @@ class PageReader:
         if state and _is_complete(state, version):
             self._carry(state.counts)
             self._page.sources += 1
+            self.found["unchanged"] += 1
             return
+        self.found["changed" if state and state.generation else "new"] += 1
         part = self._part = Part(uri=path, fingerprint=version or "", restart=True)
         if state and version and state.next_fingerprint == version:
             self._resume(part, state)
@@ -269,11 +307,3 @@ def _is_complete(state: SourceState, version: str | None) -> bool:
         and state.fingerprint == version
         and state.next_fingerprint is None
     )
-
-
-def _discovered(sources: Iterable[str]) -> Iterator[str]:
-    """Yield the files that sources name; a source that is not there is an error."""
-    try:
-        yield from discover(sources)
-    except ReadError as error:
-        raise ConfigError(f"{error}: check the path") from error

@@ -31,6 +31,11 @@ class IngestSettings:
         text_field: the field of a record that holds its text.
         id_field: the field of a record that names it.
         max_memory_bytes: bound on text and vectors in flight, not on the process.
+        max_tokens: tokens after which the run stops, resumable; None for no bound.
+        max_cost: the same bound in money; needs `price`.
+        price: of a million tokens, in any currency.
+        prune: forget the sources that have vanished.
+        yes: prune also what looks like a mistake.
 
     Raises:
         ValueError: a setting is out of range.
@@ -52,12 +57,17 @@ class IngestSettings:
     text_field: str = "text"
     id_field: str | None = None
     max_memory_bytes: int = 12 * MIB
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    price: float | None = None
+    prune: bool = False
+    yes: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is read or paid for."""
         for name, low in _LOWEST.items():
             value = getattr(self, name)
-            if isinstance(value, int) and value < low:
+            if isinstance(value, int | float) and value < low:
                 raise ValueError(f"{name} must be at least {low}, not {value}")
         if self.chunk_overlap > self.chunk_size // 2:
             raise ValueError(
@@ -68,6 +78,16 @@ class IngestSettings:
             value = getattr(self, name)
             if value not in known:
                 raise ValueError(f"{name} must be one of {known}, not {value!r}")
+
+        if self.max_cost is not None and self.price is None:
+            raise ValueError("max_cost needs price: what a million tokens cost")
+
+    def token_limit(self) -> int | None:
+        """Return the bound on tokens: the smaller of the two given, or None."""
+        limits = [self.max_tokens] if self.max_tokens is not None else []
+        if self.max_cost is not None and self.price is not None:
+            limits.append(int(self.max_cost / self.price * 1_000_000))
+        return min(limits, default=None)
 
     def reading(self) -> str:
         """Name what decides how a source becomes chunks; part of its fingerprint."""
@@ -95,6 +115,11 @@ class IngestOptions(TypedDict, total=False):
     text_field: str
     id_field: str | None
     max_memory_bytes: int
+    max_tokens: int | None
+    max_cost: float | None
+    price: float | None
+    prune: bool
+    yes: bool
 
 
 _LOWEST = {
@@ -106,4 +131,7 @@ _LOWEST = {
     "rpm": 1,
     "tpm": 1,
     "max_memory_bytes": MIB,
+    "max_tokens": 0,
+    "max_cost": 0,
+    "price": 1e-9,
 }

@@ -6,26 +6,20 @@ import asyncio
 import contextlib
 import json
 import signal
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from aip_pipeline._errors import ConfigError
-from aip_pipeline._ingest import Ingestion
+from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
-from aip_pipeline._settings import IngestSettings
-from aip_pipeline.cli._main import DEAD_LETTERS, INTERRUPTED, OK
+from aip_pipeline.cli._main import BUDGET_SPENT, DEAD_LETTERS, INTERRUPTED, OK
 from aip_pipeline.cli._options import (
-    Concurrency,
     Size,
     json_option,
     option,
-    store_option,
 )
 from aip_pipeline.cli._progress import Progress
-from aip_readers import Format
-
-_DEFAULT = IngestSettings()
+from aip_pipeline.cli._source_options import settings_of, source_options
 
 
 @click.command(
@@ -34,68 +28,28 @@ _DEFAULT = IngestSettings()
     "goes on from there."
 )
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@store_option
-@option(
-    "--embedder",
-    default=_DEFAULT.embedder,
-    metavar="SPEC",
-    help="local (offline, no key), or openai:MODEL.",
-)
-@option("--base-url", metavar="URL", help="Root of an OpenAI-compatible API.")
-@option("--dimensions", type=click.IntRange(1), help="Components of each vector.")
-@option(
-    "--chunk-size",
-    type=click.IntRange(1),
-    default=_DEFAULT.chunk_size,
-    help="Most characters in one chunk.",
-)
-@option(
-    "--chunk-overlap",
-    type=click.IntRange(0),
-    default=_DEFAULT.chunk_overlap,
-    help="Characters that neighbouring chunks share.",
-)
-@option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=_DEFAULT.batch_size,
-    help="Most texts in one request.",
-)
-@option(
-    "--concurrency",
-    type=Concurrency(),
-    default=_DEFAULT.concurrency,
-    help="Requests in flight, or adaptive.",
-)
-@option("--rpm", type=click.IntRange(1), help="Requests a minute the server admits.")
-@option("--tpm", type=click.IntRange(1), help="Tokens a minute the server admits.")
-@option(
-    "--clean",
-    type=click.Choice(["nfc", "none"]),
-    default=_DEFAULT.clean,
-    help="Normalize text and drop control characters, or leave it.",
-)
-@click.option("--no-fulltext", is_flag=True, help="Keep no full-text index.")
-@option(
-    "--format",
-    type=click.Choice(get_args(Format)),
-    default=_DEFAULT.format,
-    help="Format of every source.",
-)
-@option(
-    "--text-field",
-    default=_DEFAULT.text_field,
-    help="Field that holds a record's text.",
-)
-@option("--id-field", help="Field that names a record.")
+@source_options
 @option(
     "--max-memory",
     type=Size(),
     default="12M",
     help="Bound on text and vectors in flight.",
 )
+@option("--max-tokens", type=click.IntRange(0), help="Stop before spending more.")
+@option("--max-cost", type=click.FloatRange(0), help="Stop before it costs more.")
+@click.option("--prune", is_flag=True, help="Forget sources that have vanished.")
+@click.option("--yes", is_flag=True, help="Prune also what looks like a mistake.")
+@option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=25.0,
+    metavar="SECONDS",
+    help="Longest wait, after Ctrl-C, for what is in flight.",
+)
 @json_option
-def command(*, sources: tuple[str, ...], as_json: bool, **given: Any) -> int:
+def command(
+    *, sources: tuple[str, ...], as_json: bool, drain: float, **given: Any
+) -> int:
     """Read, chunk, embed and store files, folders (recursive) and globs.
 
     \b
@@ -109,42 +63,34 @@ def command(*, sources: tuple[str, ...], as_json: bool, **given: Any) -> int:
         report = IngestReport()
         try:
             run = Ingestion(
-                sources, settings=_settings(given), on_dead=progress.dead_letter
+                sources, settings=settings_of(given), on_dead=progress.dead_letter
             )
             report = run.report
-            interrupted = asyncio.run(_drive(run, progress))
+            asyncio.run(_drive(run, progress, drain_s=drain))
         finally:
             if as_json:
                 click.echo(json.dumps(report.as_dict()))
     if not as_json:
-        progress.summary(report, store=given["store"], interrupted=interrupted)
-    if interrupted:
+        progress.summary(run)
+    if run.interrupted:
         return INTERRUPTED
+    if run.exhausted:
+        return BUDGET_SPENT
     return DEAD_LETTERS if report.dead else OK
 
 
-def _settings(given: dict[str, Any]) -> IngestSettings:
-    fields = dict(given)
-    fields["max_memory_bytes"] = fields.pop("max_memory")
-    fields["fulltext"] = False if fields.pop("no_fulltext") else None
-    try:
-        return IngestSettings(**fields)
-    except ValueError as error:
-        raise ConfigError(f"{error}: see `aip ingest --help`") from error
-
-
-async def _drive(run: Ingestion, progress: Progress) -> bool:
-    """Run to the end, or until interrupted; tell whether it was."""
+async def _drive(run: Ingestion, progress: Progress, *, drain_s: float) -> None:
+    """Run to the end, or until interrupted; once drains, twice stops."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def interrupt() -> None:
-        if run.interrupted and task is not None:
+        assert task is not None, "a coroutine runs in a task"  # noqa: S101  # for mypy
+        if run.interrupted:
             task.cancel()
-        else:
-            run.drain()
-            progress.say(
-                "stopping: finishing what is in flight; Ctrl-C again to stop now"
-            )
+            return
+        run.drain()
+        loop.call_later(drain_s, task.cancel)
+        progress.say("stopping: finishing what is in flight; Ctrl-C again to stop now")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         # Windows has no signal handlers on its loop; Ctrl-C then stops at once.
@@ -158,4 +104,3 @@ async def _drive(run: Ingestion, progress: Progress) -> bool:
             raise
     finally:
         display.cancel()
-    return run.interrupted

@@ -12,13 +12,14 @@ import click
 
 from aip_pipeline._errors import PipelineError
 
-OK, FAILED, USAGE, DEAD_LETTERS, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, USAGE, DEAD_LETTERS, BUDGET_SPENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 # Name of each command: the module it lives in, its line in `aip --help`.
 _COMMANDS = {
     "dead": ("_dead", "See what could not be stored, and try it again."),
     "export": ("_export", "Write every chunk and its vector as JSON lines."),
     "ingest": ("_ingest", "Read, chunk, embed and store files."),
+    "plan": ("_plan", "Tell what ingest would do and cost; send nothing."),
     "search": ("_search", "Find stored passages."),
     "status": ("_status", "Sum up what a store holds."),
     "verify": ("_verify", "Check a store against itself, and mend it."),
@@ -66,7 +67,8 @@ class CommandGroup(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with dead letters, "
-    "130 interrupted. After 1 and 130, run the same command again to go on.",
+    "4 stopped by a budget, 130 interrupted. After 1, 4 and 130, run the same command "
+    "again to go on.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(

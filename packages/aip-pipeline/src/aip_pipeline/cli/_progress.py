@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from aip_pipeline._report import IngestReport
 from aip_pipeline.stores import DeadLetter
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from aip_pipeline._ingest import Ingestion
+    from aip_pipeline._ingestion import Ingestion
 
 REFRESH_S = 0.1
 MAX_LETTERS_SHOWN = 200
@@ -85,9 +84,11 @@ class Progress:
             )
             await asyncio.sleep(REFRESH_S)
 
-    def summary(self, report: IngestReport, *, store: str, interrupted: bool) -> None:
+    def summary(self, run: Ingestion) -> None:
         """Print what was done, on stdout."""
-        ended = "Interrupted" if interrupted else "Done"
+        report, store = run.report, run.settings.store
+        ended = "Interrupted" if run.interrupted else "Done"
+        ended = "Stopped by the budget" if run.exhausted else ended
         click.echo(
             f"{ended}: {report.sources:,} sources, {report.read:,} chunks in {store} "
             f"after {report.seconds:.1f} s"
@@ -106,21 +107,33 @@ class Progress:
             f"  peak memory {report.peak_memory_bytes / 1e6:.0f} MB; bottleneck: "
             f"{report.bottleneck}"
         )
-        if interrupted:
-            click.echo("Run the same command again to go on from here.")
-        elif report.dead:
-            click.echo("What could not be stored: aip dead list" + _where(store))
-        elif report.sources:
-            click.echo(f'Next: aip search "your question"{_where(store)}')
-        else:
-            click.echo("Nothing to read there: no file with a suffix that aip knows.")
+        _tell_vanished(run)
+        click.echo(_next_step(run))
+
+
+def _tell_vanished(run: Ingestion) -> None:
+    if run.report.deleted:
+        click.echo(f"  removed {run.report.deleted:,} chunks of vanished sources")
+    elif run.vanished:
+        click.echo(
+            f"  {run.vanished:,} sources have vanished and still answer: --prune "
+            "removes them"
+        )
+
+
+def _next_step(run: Ingestion) -> str:
+    store = run.settings.store
+    where = "" if store == "sqlite:///aip.db" else f" --store {store}"
+    if run.interrupted or run.exhausted:
+        return "Run the same command again to go on from here."
+    if run.report.dead:
+        return f"What could not be stored: aip dead list{where}"
+    if run.report.sources:
+        return f'Next: aip search "your question"{where}'
+    return "Nothing to read there: no file with a suffix that aip knows."
 
 
 def describe(letter: DeadLetter) -> str:
     """Say where a dead letter stands and why it is dead."""
     line = "" if letter.line is None else f" (line {letter.line})"
     return f"{letter.source} at byte {letter.start}{line}: {letter.reason}"
-
-
-def _where(store: str) -> str:
-    return "" if store == "sqlite:///aip.db" else f" --store {store}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aip_pipeline._errors import ConfigError
 from aip_pipeline.stores._protocol import (
+    Became,
     Counts,
     DeadLetter,
     Entry,
@@ -21,6 +22,7 @@ from aip_pipeline.stores._protocol import (
 from aip_pipeline.stores._sqlite import SqliteStore
 
 __all__ = [
+    "Became",
     "Counts",
     "DeadLetter",
     "Entry",

@@ -20,6 +20,15 @@ class Counts(NamedTuple):
     dead: int = 0
 
 
+class Became(NamedTuple):
+    """Count what one transaction did: chunks that were written and removed."""
+
+    stored: int = 0
+    filtered: int = 0
+    dead: int = 0
+    deleted: int = 0
+
+
 class DeadLetter(NamedTuple):
     """Name one stretch of a source that could not be stored, and why.
 
@@ -124,8 +133,14 @@ def letters_of(part: Part, poison: Mapping[bytes, Poison]) -> list[DeadLetter]:
 
 @dataclass(slots=True, kw_only=True)
 class Write:
-    """Hold what one transaction makes durable: vectors first, then the parts."""
+    """Hold what one transaction makes durable: vectors first, then the parts.
 
+    `removed` names sources to forget, with their chunks; their vectors are kept, so
+    that a source that comes back costs nothing. `canaries` is kept as it is.
+    """
+
+    canaries: str | None = None
+    removed: list[str] = field(default_factory=list)
     vectors: list[tuple[bytes, bytes]] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     poison: Mapping[bytes, Poison] = field(default_factory=dict)
@@ -225,6 +240,12 @@ class Store(Protocol):
     ) -> None:
         """Close the connection."""
 
+    def exists(self) -> bool:
+        """Tell whether there is a store to open."""
+
+    def check(self, *, spec: str) -> None:
+        """Raise SpaceMismatch where another embedder's vectors are stored."""
+
     def claim(self, *, spec: str, base_url: str | None, fulltext: bool | None) -> None:
         """Make the store this embedder's, or check that it is."""
 
@@ -237,8 +258,14 @@ class Store(Protocol):
     def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Return those of the hashes whose vectors are stored."""
 
-    def commit(self, write: Write) -> Counts:
-        """Make *write* durable in one transaction; count what its parts became."""
+    def commit(self, write: Write) -> Became:
+        """Make *write* durable in one transaction; count what it did."""
+
+    def canaries(self) -> str | None:
+        """Return what `Write.canaries` last was."""
+
+    def uris(self) -> Iterator[str]:
+        """Yield every source, in order."""
 
     def by_vector(self, vector: bytes, *, k: int) -> list[tuple[int, float]]:
         """Return the ids and cosines of the k nearest chunks, nearest first."""

@@ -18,6 +18,7 @@ from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
 from aip_pipeline._fingerprint import entry_id
 from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._protocol import (
+    Became,
     Counts,
     DeadLetter,
     Entry,
@@ -60,7 +61,7 @@ class SqliteStore:
 
     def __enter__(self) -> Self:
         """Open the file, making its tables where there are none."""
-        if not self._create and not self.path.exists():
+        if not self._create and not self.exists():
             raise StoreError(
                 f"no store at {self.path}: run `aip ingest` first, or name one "
                 "with --store sqlite:///PATH"
@@ -85,6 +86,10 @@ class SqliteStore:
             self._connection.close()
             self._connection = None
         self._lock.release()
+
+    def exists(self) -> bool:
+        """Tell whether there is a file to open."""
+        return self.path.exists()
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -150,6 +155,24 @@ class SqliteStore:
         found = row.fetchone()
         return None if found is None else str(found[0])
 
+    def check(self, *, spec: str) -> None:
+        """Compare the embedder of a run with the one that made the store.
+
+        Raises:
+            SpaceMismatch: another embedder's vectors are stored.
+        """
+        with self._named():
+            stored = self._meta("embedder")
+            if stored in (None, spec) or self._is_empty():
+                return
+        raise SpaceMismatch(
+            f"the store at {self.path} holds vectors of {stored!r}, which cannot be "
+            f"compared with those of {spec!r}: use that embedder, or a new store with "
+            "--store",
+            stored=str(stored),
+            asked=spec,
+        )
+
     def claim(self, *, spec: str, base_url: str | None, fulltext: bool | None) -> None:
         """Make the store this embedder's, or check that it is; keep other runs out.
 
@@ -162,6 +185,7 @@ class SqliteStore:
             ConfigError: the store's full text is not what was asked for.
         """
         self._keep_others_out()
+        self.check(spec=spec)
         with self._transaction() as db:
             stored = self._meta("embedder")
             if stored is None:
@@ -169,19 +193,13 @@ class SqliteStore:
                 db.execute("INSERT INTO meta VALUES ('fulltext', ?)", (wanted,))
                 if wanted == "1":
                     run_script(db, sql.FULLTEXT)
-            elif stored != spec and not self._is_empty():
-                raise SpaceMismatch(
-                    f"the store at {self.path} holds vectors of {stored!r}, which "
-                    f"cannot be compared with those of {spec!r}: use that embedder, "
-                    "or a new store with --store",
-                    stored=stored,
-                    asked=spec,
-                )
             elif fulltext is False and self._meta("fulltext") == "1":
                 raise ConfigError(
                     f"the store at {self.path} was made with full text: leave out "
                     "--no-fulltext, or use a new store with --store"
                 )
+            if stored != spec:
+                db.execute("DELETE FROM meta WHERE key = 'canaries'")
             meta = [("embedder", spec), ("base_url", base_url or "")]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
 
@@ -246,34 +264,55 @@ class SqliteStore:
                 found.update(row[0] for row in rows)
         return found
 
-    def commit(self, write: Write) -> Counts:
-        """Make *write* durable in one transaction; count what its parts became.
+    def commit(self, write: Write) -> Became:
+        """Make *write* durable in one transaction; count what it did.
 
         Raises:
             StoreError: the disk is full, or the file cannot be written; what earlier
                 transactions stored is whole.
         """
-        chunks = filtered = dead = 0
+        total = Became()
         with self._transaction() as db:
+            if write.canaries is not None:
+                row = ("canaries", write.canaries)
+                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
             db.executemany(sql.ADD_VECTOR, write.vectors)
             for part in write.parts:
                 became = self._add_part(db, part, write)
-                chunks += became.chunks
-                filtered += became.filtered
-                dead += became.dead
-        return Counts(chunks, filtered, dead)
+                total = Became(*map(sum, zip(total, became, strict=True)))
+            deleted = sum(self._remove(db, uri) for uri in write.removed)
+        return total._replace(deleted=deleted)
 
-    def _add_part(self, db: sqlite3.Connection, part: Part, write: Write) -> Counts:
+    def _remove(self, db: sqlite3.Connection, uri: str) -> int:
+        """Forget a source; return how many chunks went with it."""
+        (source,) = db.execute("SELECT id FROM source WHERE uri = ?", (uri,)).fetchone()
+        deleted = db.execute("DELETE FROM chunk WHERE source = ?", (source,)).rowcount
+        db.execute("DELETE FROM dead WHERE source = ?", (source,))
+        db.execute("DELETE FROM source WHERE id = ?", (source,))
+        return deleted
+
+    def canaries(self) -> str | None:
+        """Return the canary vectors, as the run that made the store wrote them."""
+        with self._named():
+            return self._meta("canaries")
+
+    def uris(self) -> Iterator[str]:
+        """Yield every source, in order."""
+        with self._named():
+            for row in self._db.execute("SELECT uri FROM source ORDER BY uri"):
+                yield row[0]
+
+    def _add_part(self, db: sqlite3.Connection, part: Part, write: Write) -> Became:
         if part.restart:
             self._begin_version(db, part)
         source, generation = self._source_id(db, part.uri)
         rows, letters = _rows(part, write, source, generation)
         db.executemany(sql.ADD_CHUNK, rows)
         db.executemany(sql.ADD_DEAD, letters)
-        became = Counts(len(rows), part.filtered, len(letters))
+        became = Became(len(rows), part.filtered, len(letters))
         resume = (part.resume_offset, part.resume_line, part.resume_ordinal)
         progress = (part.next_ordinal, *resume, part.damage_offset)
-        db.execute(sql.ADVANCE_VERSION, (*became, *progress, source))
+        db.execute(sql.ADVANCE_VERSION, (*became[:3], *progress, source))
         if part.last:
             self._complete_version(db, part.uri, source, generation)
         return became

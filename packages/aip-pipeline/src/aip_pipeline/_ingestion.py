@@ -1,0 +1,417 @@
+"""The run: read, batch, embed, commit, each at its own speed, within one budget."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from glob import has_magic
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from aip_pipeline._batching import Batcher, Item, Ticket
+from aip_pipeline._bottleneck import Bottleneck, LoopLag
+from aip_pipeline._budget import BudgetClosed, ByteBudget
+from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
+from aip_pipeline._errors import (
+    ConfigError,
+    ConservationError,
+    EmbedderRefused,
+    PipelineError,
+    PruneRefused,
+)
+from aip_pipeline._pruning import check_prune, look_for_vanished, vanished_uris
+from aip_pipeline._reading import Page, PageReader
+from aip_pipeline._report import IngestReport, peak_memory_bytes
+from aip_pipeline._settings import IngestSettings
+from aip_pipeline._spending import TokenBudget
+from aip_pipeline._writing import (
+    MAX_TRANSACTION_BYTES,
+    Canaries,
+    Committed,
+    Removal,
+    Vectors,
+    Writer,
+)
+from aip_pipeline.embedders import Embedder, open_embedder
+from aip_pipeline.stores import DeadLetter, Poison, Store, letters_of, open_store
+from aip_readers import Chunk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ASSUMED_DIMENSIONS = 1536  # until the embedder tells
+SAMPLE_S = 0.05
+HOPELESS_REFUSALS = 64  # texts refused before the first success
+
+
+class Ingestion:
+    """One run of the pipeline: `run` it once; `report` is live meanwhile.
+
+    Args:
+        sources: files, folders and globs.
+        settings: how to read, embed and store.
+        embedder: used instead of the one that the settings name.
+        keep: says whether a chunk is wanted; others count as filtered.
+        on_dead: called on the event loop with each dead letter, once it is stored.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[str],
+        *,
+        settings: IngestSettings,
+        embedder: Embedder | None = None,
+        keep: Callable[[Chunk], bool] | None = None,
+        on_dead: Callable[[DeadLetter], None] | None = None,
+    ) -> None:
+        self.report = IngestReport()
+        self.settings = settings
+        self.interrupted = False
+        self.exhausted = False
+        self.vanished = 0
+        self.loop_lag_s = LoopLag()
+        self._sources: Sequence[str] = tuple(sources)
+        self._given = embedder
+        self._keep = keep
+        self._on_dead = on_dead
+        self._stop = threading.Event()
+        self._claimed: set[bytes] = set()
+        self._poison: dict[bytes, Poison] = {}
+        self._tickets: deque[Ticket] = deque()
+        self._budget = ByteBudget(settings.max_memory_bytes)
+        self._spending = TokenBudget(settings.token_limit())
+        self._bottleneck = Bottleneck()
+        self._any_embedded = False
+        self._accepted = 0
+        self._refused: PruneRefused | None = None
+        self._alone = asyncio.Lock()
+
+    @property
+    def bottleneck(self) -> str:
+        """The stage that the rest most often waited for so far."""
+        return self._bottleneck.name
+
+    def drain(self) -> None:
+        """Stop reading; what is in flight is embedded and stored, then `run` returns.
+
+        Call it on the event loop, such as from a signal handler.
+        """
+        self.interrupted = True
+        self._stop.set()
+
+    async def run(self) -> IngestReport:
+        """Ingest the sources; see `ingest`."""
+        started = monotonic()
+        try:
+            check_sources(self._sources)
+            await self._run()
+        finally:
+            report = self.report
+            report.seconds = monotonic() - started
+            report.peak_memory_bytes = peak_memory_bytes()
+            report.bottleneck = self._bottleneck.name
+        self._check(report)
+        return report
+
+    def _check(self, report: IngestReport) -> None:
+        """Compare what the reader counted with what the writer made durable."""
+        if not self.exhausted and self._accepted != report.read:
+            raise ConservationError(
+                f"{self._accepted} chunks were read but {report.read} were committed: "
+                "please report this bug"
+            )
+        report.check()
+
+    async def _run(self) -> None:
+        settings = self.settings
+        async with AsyncExitStack() as stack:
+            embedder = self._given or open_embedder(
+                settings.embedder,
+                base_url=settings.base_url,
+                dimensions=settings.dimensions,
+                concurrency=settings.concurrency,
+                rpm=settings.rpm,
+                tpm=settings.tpm,
+            )
+            self._embedder = await stack.enter_async_context(embedder)
+            self._canary = CanaryCheck(embedder.spec)
+            self._batcher = Batcher(
+                lambda: embedder.profile,
+                max_texts=settings.batch_size,
+                kept_free=len(CANARY_TEXTS),
+            )
+            pool = stack.enter_context(ThreadPoolExecutor(2, "aip"))
+            stack.callback(self._account)
+            try:
+                await self._pump(pool)
+            except BaseExceptionGroup as group:
+                raise _first(group) from group
+            if self._refused is not None:
+                raise self._refused
+
+    def _account(self) -> None:
+        usage, report = self._embedder.usage, self.report
+        report.requests = usage.requests
+        report.retries = usage.retries
+        report.tokens = usage.tokens
+
+    async def _pump(self, pool: ThreadPoolExecutor) -> None:
+        """Run the writer's thread around everything that feeds it."""
+        loop = asyncio.get_running_loop()
+
+        def on_commit(done: Committed) -> None:
+            loop.call_soon_threadsafe(self._committed, done)
+
+        self._writer = Writer(
+            max_bytes=min(MAX_TRANSACTION_BYTES, self._budget.max_bytes // 4),
+            claimed=self._claimed,
+            poison=self._poison,
+            on_commit=on_commit,
+        )
+        opened: asyncio.Future[None] = loop.create_future()
+        writing = loop.run_in_executor(pool, self._write_all, loop, opened)
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(_joined(writing))
+                await asyncio.wait([opened, watch], return_when="FIRST_COMPLETED")
+                if opened.done():
+                    await self._feed_and_embed(pool)
+                self._writer.close()
+        finally:
+            self._writer.close()
+            await asyncio.wait([writing])
+            opened.cancel()
+
+    def _write_all(
+        self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]
+    ) -> None:
+        """Open the store and write until the run ends; on the writer's thread."""
+        settings = self.settings
+        with open_store(settings.store) as store:
+            store.claim(
+                spec=self._embedder.spec,
+                base_url=settings.base_url,
+                fulltext=settings.fulltext,
+            )
+            self._canary.load(store.canaries())
+            loop.call_soon_threadsafe(_settle, opened)
+            self._writer.run(store)
+
+    async def _feed_and_embed(self, pool: ThreadPoolExecutor) -> None:
+        workers = self._embedder.max_in_flight
+        async with asyncio.TaskGroup() as group:
+            sampler = group.create_task(self._sample())
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(self._feed(pool, workers=workers))
+                for _ in range(workers):
+                    inner.create_task(self._work())
+            sampler.cancel()
+
+    async def _feed(self, pool: ThreadPoolExecutor, *, workers: int) -> None:
+        """Run the reader's thread; stop it and wait for it, however this ends."""
+        loop = asyncio.get_running_loop()
+        reading = loop.run_in_executor(pool, self._read_all, loop)
+        try:
+            await asyncio.shield(reading)
+        finally:
+            self._stop.set()
+            self._budget.close()
+            await asyncio.wait([reading])
+        self._batcher.close(workers=workers)
+
+    def _read_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read every page and hand it to the loop; on the reader's thread."""
+        dimensions = self._embedder.dimensions or ASSUMED_DIMENSIONS
+        with open_store(self.settings.store) as store:
+            reader = PageReader(
+                self.settings,
+                store=store,
+                spec=self._embedder.spec,
+                claimed=self._claimed,
+                stop=self._stop,
+                keep=self._keep,
+                max_page_bytes=min(1 << 20, self.settings.max_memory_bytes // 8),
+                vector_bytes=4 * dimensions,
+            )
+            for page in reader.pages(self._sources):
+                accepted = asyncio.run_coroutine_threadsafe(self._accept(page), loop)
+                try:
+                    accepted.result()
+                except BudgetClosed:
+                    return
+            if not self._stop.is_set():
+                self._look_for_vanished(store, listing_complete=not reader.unlisted)
+
+    def _look_for_vanished(self, store: Store, *, listing_complete: bool) -> None:
+        """Count what has vanished; forget it, where that was asked for and is safe."""
+        found = look_for_vanished(self._sources, store)
+        self.vanished = found.vanished
+        if self.settings.prune:
+            yes = self.settings.yes
+            try:
+                check_prune(found, listing_complete=listing_complete, yes=yes)
+            except PruneRefused as refused:
+                self._refused = refused
+                return
+            for uris in vanished_uris(self._sources, store):
+                self._writer.put(Removal(uris))
+
+    async def _accept(self, page: Page) -> None:
+        """Admit a page to the budget, then to the batches."""
+        if self._budget.used_bytes + page.cost_bytes > self._budget.max_bytes:
+            self._batcher.flush_if_idle()
+        await self._budget.acquire(page.cost_bytes)
+        self._accepted += page.read
+        ticket = Ticket(page, len(page.fresh))
+        self._tickets.append(ticket)
+        self._batcher.put(ticket)
+        self._advance()
+
+    async def _work(self) -> None:
+        while (batch := await self._batcher.get()) is not None:
+            if not self.exhausted:
+                await self._spend(batch)
+            self._batcher.done()
+            if self._budget.blocked:
+                self._batcher.flush_if_idle()
+
+    async def _spend(self, batch: list[Item]) -> None:
+        """Embed a batch if the tokens for it are left; else end the run."""
+        n_bytes = sum(len(item.text.encode()) for item in batch)
+        spent = self._embedder.usage.tokens
+        reserved = self._spending.reserve(n_bytes, spent_tokens=spent)
+        if reserved is None:
+            self.exhausted = True
+            self._stop.set()
+            self._budget.close()
+            return
+        try:
+            await self._embed(batch, attempts=1)
+        finally:
+            self._spending.settle(reserved, n_bytes=n_bytes)
+
+    async def _embed(self, batch: list[Item], *, attempts: int) -> None:
+        """Embed a batch; one that is refused is halved until the bad text is alone."""
+        try:
+            array = await self._ask([item.text for item in batch])
+        except EmbedderRefused as error:
+            if len(batch) == 1:
+                self._bury(batch[0], error, attempts=attempts)
+                return
+            middle = len(batch) // 2
+            await self._embed(batch[:middle], attempts=attempts + 1)
+            await self._embed(batch[middle:], attempts=attempts + 1)
+            return
+        self._any_embedded = True
+        hashes = [item.text_hash for item in batch]
+        self._writer.put(Vectors(hashes=hashes, array=array))
+        self._settle(batch)
+
+    async def _ask(self, texts: list[str]) -> NDArray[np.float32]:
+        """Embed texts; the first go alone, with the canaries."""
+        if not self._canary.passed:
+            async with self._alone:
+                if not self._canary.passed:
+                    array = await self._embedder.embed([*CANARY_TEXTS, *texts])
+                    written = self._canary.check(array[: len(CANARY_TEXTS)])
+                    if written is not None:
+                        self._writer.put(Canaries(written))
+                    return array[len(CANARY_TEXTS) :]
+        return await self._embedder.embed(texts)
+
+    def _bury(self, item: Item, error: EmbedderRefused, *, attempts: int) -> None:
+        """Set a refused text aside, unless it seems that all are refused."""
+        self._poison[item.text_hash] = Poison(error.reason, attempts)
+        if not self._any_embedded and len(self._poison) >= HOPELESS_REFUSALS:
+            raise error
+        self._settle([item])
+
+    def _settle(self, batch: list[Item]) -> None:
+        for item in batch:
+            item.ticket.unsettled -= 1
+        self._advance()
+
+    def _advance(self) -> None:
+        """Send settled pages to the writer, in the order they were read.
+
+        The order makes progress a single offset per source, and puts every vector
+        before the first page that needs it.
+        """
+        tickets = self._tickets
+        while tickets and not tickets[0].unsettled:
+            self._writer.put(tickets.popleft().page)
+
+    def _committed(self, done: Committed) -> None:
+        """Count what is durable, and only that; give its memory back."""
+        report = self.report
+        report.stored += done.became.stored
+        report.filtered += done.became.filtered
+        report.dead += done.became.dead
+        report.deleted += done.became.deleted
+        report.embedded += done.embedded
+        for page in done.pages:
+            page.count_into(report)
+            self._budget.release(page.cost_bytes)
+        self._account()
+        if self._on_dead is not None:
+            for letter in _letters(done.pages, self._poison):
+                self._on_dead(letter)
+
+    async def _sample(self) -> None:
+        """Note, now and then, what everything else is waiting for."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + SAMPLE_S
+            await asyncio.sleep(SAMPLE_S)
+            self.loop_lag_s.note(loop.time() - due)
+            self._bottleneck.note(
+                reader_blocked=self._budget.blocked,
+                batches_ready=self._batcher.ready,
+                in_flight=self._batcher.in_flight,
+                writer_waiting=self._writer.waiting,
+            )
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Refuse sources that are not there, before anything is read or paid for."""
+    if not sources:
+        raise ConfigError("no source given: name a file, a folder or a glob")
+    for source in sources:
+        if not has_magic(source) and not Path(source).exists():
+            raise ConfigError(
+                f"no such file or folder at {source}: check the path; nothing was read"
+            )
+
+
+def _letters(
+    pages: Iterable[Page], poison: Mapping[bytes, Poison]
+) -> Iterator[DeadLetter]:
+    for page in pages:
+        yield from page.unlisted
+        for part in page.parts:
+            yield from letters_of(part, poison)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _joined(future: asyncio.Future[None]) -> None:
+    """Wait for a thread's work, without cancelling it."""
+    await asyncio.shield(future)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Pick the error that explains the others: our own before any."""
+    ours = group.subgroup(PipelineError)
+    found: BaseException = ours or group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

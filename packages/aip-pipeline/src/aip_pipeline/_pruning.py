@@ -1,0 +1,70 @@
+"""What has vanished from the sources, and when it may be removed from the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from aip_pipeline._errors import PruneRefused
+from aip_pipeline.stores import Store
+from aip_readers import covers
+
+MAX_PRUNED_SHARE = 0.2  # more than this is likelier a disk that is not mounted
+REMOVED_AT_ONCE = 256
+
+
+class Vanished(NamedTuple):
+    """Count the stored sources that this run covers and that are no more."""
+
+    vanished: int
+    stored: int
+
+
+def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:
+    """Count what has vanished, holding none of it."""
+    covered = covers(sources)
+    vanished = stored = 0
+    for uri in store.uris():
+        stored += 1
+        vanished += _is_gone(uri, covered)
+    return Vanished(vanished, stored)
+
+
+def vanished_uris(sources: Sequence[str], store: Store) -> Iterator[list[str]]:
+    """Yield what has vanished, at most `REMOVED_AT_ONCE` at a time."""
+    covered = covers(sources)
+    some: list[str] = []
+    for uri in store.uris():
+        if _is_gone(uri, covered):
+            some.append(uri)
+        if len(some) == REMOVED_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def check_prune(found: Vanished, *, listing_complete: bool, yes: bool) -> None:
+    """Refuse to remove so much, or so blindly, that it is likely a mistake.
+
+    Raises:
+        PruneRefused: more than a fifth has vanished, or a folder could not be listed.
+    """
+    if yes or not found.vanished:
+        return
+    if not listing_complete:
+        raise PruneRefused(
+            f"nothing was removed: {found.vanished} sources seem to have vanished, but "
+            "a folder could not be listed: mend that, or add --yes"
+        )
+    if found.vanished > MAX_PRUNED_SHARE * found.stored:
+        raise PruneRefused(
+            f"nothing was removed: {found.vanished} of {found.stored} sources have "
+            f"vanished, more than {MAX_PRUNED_SHARE:.0%}: is a disk not mounted? "
+            "If they are really gone, add --yes"
+        )
+
+
+def _is_gone(uri: str, covered: Callable[[str], bool]) -> bool:
+    return covered(uri) and not os.path.lexists(uri)  # Path is slow

@@ -1,0 +1,47 @@
+"""A hard stop on the tokens that a run may spend."""
+
+from __future__ import annotations
+
+# A byte-level tokenizer makes no more tokens than there are bytes, so before the first
+# answer this guess can only be too high.
+MOST_TOKENS_PER_BYTE = 1.0
+SAFETY = 1.2  # texts differ: over what was learned so far
+
+
+class TokenBudget:
+    """Admit requests while what is spent and what is in flight stay under a bound.
+
+    Args:
+        max_tokens: the bound; None for no bound.
+    """
+
+    def __init__(self, max_tokens: int | None) -> None:
+        self.max_tokens = max_tokens
+        self._in_flight_tokens = 0.0
+        self._settled_bytes = 0
+
+    def reserve(self, n_bytes: int, *, spent_tokens: int) -> float | None:
+        """Set tokens aside for *n_bytes* of text; None when they might not suffice.
+
+        >>> budget = TokenBudget(100)
+        >>> budget.reserve(60, spent_tokens=0), budget.reserve(60, spent_tokens=0)
+        (60.0, None)
+        """
+        wanted = n_bytes * self._tokens_per_byte(spent_tokens)
+        if self.max_tokens is not None:
+            total = spent_tokens + self._in_flight_tokens + wanted
+            if total > self.max_tokens:
+                return None
+        self._in_flight_tokens += wanted
+        return wanted
+
+    def settle(self, reserved: float, *, n_bytes: int) -> None:
+        """Give a reservation back: what it cost is now counted as spent."""
+        self._in_flight_tokens -= reserved
+        self._settled_bytes += n_bytes
+
+    def _tokens_per_byte(self, spent_tokens: int) -> float:
+        if not spent_tokens or not self._settled_bytes:
+            return MOST_TOKENS_PER_BYTE
+        learned = SAFETY * spent_tokens / self._settled_bytes
+        return min(MOST_TOKENS_PER_BYTE, learned)

@@ -1,0 +1,100 @@
+"""The options that say what is read, how it is cut, and what embeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, TypeVar, get_args
+
+import click
+
+from aip_pipeline._errors import ConfigError
+from aip_pipeline._settings import IngestSettings
+from aip_pipeline.cli._options import Concurrency, option, store_option
+from aip_readers import Format
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_DEFAULT = IngestSettings()
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    store_option,
+    option(
+        "--embedder",
+        default=_DEFAULT.embedder,
+        metavar="SPEC",
+        help="local (offline, no key), or openai:MODEL.",
+    ),
+    option("--base-url", metavar="URL", help="Root of an OpenAI-compatible API."),
+    option("--dimensions", type=click.IntRange(1), help="Components of each vector."),
+    option(
+        "--chunk-size",
+        type=click.IntRange(1),
+        default=_DEFAULT.chunk_size,
+        help="Most characters in one chunk.",
+    ),
+    option(
+        "--chunk-overlap",
+        type=click.IntRange(0),
+        default=_DEFAULT.chunk_overlap,
+        help="Characters that neighbouring chunks share.",
+    ),
+    option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=_DEFAULT.batch_size,
+        help="Most texts in one request.",
+    ),
+    option(
+        "--concurrency",
+        type=Concurrency(),
+        default=_DEFAULT.concurrency,
+        help="Requests in flight, or adaptive.",
+    ),
+    option(
+        "--rpm", type=click.IntRange(1), help="Requests a minute the server admits."
+    ),
+    option("--tpm", type=click.IntRange(1), help="Tokens a minute the server admits."),
+    option(
+        "--clean",
+        type=click.Choice(["nfc", "none"]),
+        default=_DEFAULT.clean,
+        help="Normalize text and drop control characters, or leave it.",
+    ),
+    click.option("--no-fulltext", is_flag=True, help="Keep no full-text index."),
+    option(
+        "--format",
+        type=click.Choice(get_args(Format)),
+        default=_DEFAULT.format,
+        help="Format of every source.",
+    ),
+    option(
+        "--text-field",
+        default=_DEFAULT.text_field,
+        help="Field that holds a record's text.",
+    ),
+    option("--id-field", help="Field that names a record."),
+    option("--price", type=click.FloatRange(0), help="Cost of a million tokens."),
+)
+
+
+def source_options(function: F) -> F:
+    """Add to a command the options that decide what ingest finds and sends."""
+    made: F = reduce(lambda inner, add: add(inner), reversed(_OPTIONS), function)
+    return made
+
+
+def settings_of(given: dict[str, Any]) -> IngestSettings:
+    """Make settings of what the command line gave.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+    fields = dict(given)
+    if "max_memory" in fields:
+        fields["max_memory_bytes"] = fields.pop("max_memory")
+    fields["fulltext"] = False if fields.pop("no_fulltext") else None
+    try:
+        return IngestSettings(**fields)
+    except ValueError as error:
+        raise ConfigError(f"{error}: see `aip ingest --help`") from error

@@ -1,0 +1,92 @@
+"""`plan` says what `ingest` then does, and sends nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai_server import OpenAIServer
+
+from aip_pipeline import IngestSettings, SpaceMismatch, ingest
+from aip_pipeline._plan import plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "in"
+    made.mkdir()
+    for n in range(10):
+        (made / f"{n}.txt").write_text(f"document {n}")
+    lines = [json.dumps({"text": f"line {n % 150}"}) for n in range(200)]
+    (made / "lines.jsonl").write_text("\n".join(lines))
+    return made
+
+
+def options(folder: Path, server: OpenAIServer, **more: Any) -> dict[str, Any]:
+    return {
+        "store": f"sqlite:///{folder.parent}/s.db",
+        "embedder": "openai:test",
+        "base_url": server.base_url,
+        **more,
+    }
+
+
+async def test_a_plan_is_what_ingest_then_does(
+    folder: Path, server: OpenAIServer
+) -> None:
+    used = options(folder, server)
+    before = plan([str(folder)], settings=IngestSettings(**used))
+    assert server.requests == 0
+    assert not (folder.parent / "s.db").exists()
+    report = await ingest(str(folder), **used)
+    assert (before.new, before.changed, before.unchanged) == (11, 0, 0)
+    assert before.chunks == report.read == 210
+    assert before.to_embed == report.embedded == 160
+    assert before.requests == report.requests == 3
+
+    (folder / "0.txt").write_text("another text")
+    (folder / "1.txt").unlink()
+    after = plan([str(folder)], settings=IngestSettings(**used))
+    found = (after.new, after.changed, after.unchanged, after.vanished)
+    assert found == (0, 1, 9, 1)
+    assert (after.to_embed, after.requests, after.chunks) == (1, 1, 209)
+
+
+async def test_seconds_and_cost_follow_from_limits_and_price(
+    folder: Path, server: OpenAIServer
+) -> None:
+    used = options(folder, server, rpm=6, tpm=60, price=2.0)
+    found = plan([str(folder)], settings=IngestSettings(**used))
+    assert found.seconds == max(found.requests * 10, found.tokens)
+    assert found.cost == pytest.approx(found.tokens * 2e-6)
+    bare = plan([str(folder)], settings=IngestSettings(**options(folder, server)))
+    assert (bare.seconds, bare.cost) == (None, None)
+
+
+async def test_equal_texts_of_far_apart_pages_are_counted_once(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    lines = [json.dumps({"text": f"line {n % 7}"}) for n in range(3000)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    used = IngestSettings(**options(tmp_path / "x", server))
+    found = plan([str(tmp_path / "a.jsonl")], settings=used)
+    assert (found.chunks, found.to_embed) == (3000, 7)
+
+
+async def test_what_cannot_be_read_is_counted(
+    folder: Path, server: OpenAIServer
+) -> None:
+    (folder / "latin.txt").write_bytes(b"caf\xe9")
+    used = IngestSettings(**options(folder, server))
+    assert plan([str(folder)], settings=used).unreadable == 1
+
+
+async def test_a_plan_for_another_space_is_refused(
+    folder: Path, server: OpenAIServer
+) -> None:
+    await ingest(str(folder), **options(folder, server))
+    other = IngestSettings(**options(folder, server, embedder="openai:other"))
+    with pytest.raises(SpaceMismatch):
+        plan([str(folder)], settings=other)
