@@ -182,8 +182,10 @@ def test_refuses_a_database_of_somebody_else(tmp_path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE theirs (x)")
     other.close()
-    with pytest.raises(StoreError, match="aip did not make"), SqliteStore(path):
+    refused = SqliteStore(path)
+    with pytest.raises(StoreError, match="aip did not make"), refused:
         pass
+    assert refused._connection is None, "a refused file is closed again"
 
 
 def test_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:

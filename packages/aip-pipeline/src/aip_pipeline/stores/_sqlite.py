@@ -66,13 +66,17 @@ class SqliteStore:
                 f"no store at {self.path}: run `aip ingest` first, or name one "
                 "with --store sqlite:///PATH"
             )
-        with self._named():
-            self._connection = sqlite3.connect(
-                self.path, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            for pragma in sql.PRAGMAS:
-                self._db.execute(pragma)
-            self._ensure_tables()
+        try:
+            with self._named():
+                self._connection = sqlite3.connect(
+                    self.path, timeout=30, isolation_level=None, check_same_thread=False
+                )
+                for pragma in sql.PRAGMAS:
+                    self._db.execute(pragma)
+                self._ensure_tables()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(
@@ -82,10 +86,13 @@ class SqliteStore:
         trace: TracebackType | None,
     ) -> None:
         """Close the file; the last connection to close leaves no WAL behind."""
+        self._close()
+        self._lock.release()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._lock.release()
 
     def exists(self) -> bool:
         """Tell whether there is a file to open."""
