@@ -16,6 +16,7 @@ OK, FAILED, USAGE, DEAD_LETTERS, BUDGET_SPENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 # Name of each command: the module it lives in, its line in `aip --help`.
 _COMMANDS = {
+    "config": ("_config", "Show every setting, and where it comes from."),
     "dead": ("_dead", "See what could not be stored, and try it again."),
     "export": ("_export", "Write every chunk and its vector as JSON lines."),
     "ingest": ("_ingest", "Read, chunk, embed and store files."),

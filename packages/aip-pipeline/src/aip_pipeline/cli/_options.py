@@ -1,16 +1,28 @@
-"""Options that several commands share."""
+"""Options that several commands share, and where their values come from."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from aip_pipeline._errors import ConfigError
+from aip_pipeline.cli._settings_file import (
+    SettingsFile,
+    load_settings,
+    refuse_type,
+    refuse_unknown,
+)
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_DECLARED: set[str] = set()
 
 
 class Size(click.ParamType[int]):
@@ -41,8 +53,8 @@ class Concurrency(click.ParamType[str | int]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | int:
         """Read a concurrency."""
-        if value == "adaptive" or isinstance(value, int):
-            return value  # type: ignore[no-any-return]  # narrowed by the test
+        if value == "adaptive":
+            return "adaptive"
         if str(value).isdecimal() and int(value) > 0:
             return int(value)
         return self.fail(
@@ -50,11 +62,98 @@ class Concurrency(click.ParamType[str | int]):
         )
 
 
+class Setting(click.Option):
+    """An option that the environment and the settings file set too.
+
+    Flags win over the environment, which wins over the file, which wins over the
+    default.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        _DECLARED.add(str(self.name))
+
+    def consume_value(
+        self, ctx: click.Context, opts: Mapping[str, Any]
+    ) -> tuple[Any, ParameterSource]:
+        """Take the value that the file holds where nothing stronger is set."""
+        value, source = super().consume_value(ctx, opts)
+        if source is ParameterSource.DEFAULT and not ctx.resilient_parsing:
+            file = settings_file(ctx)
+            if self.name in file.values:
+                wanted = self._wanted(file.values[self.name])
+                if wanted is not None:
+                    refuse_type(file, self.name, wanted=wanted)
+                return file.values[self.name], ParameterSource.DEFAULT_MAP
+        return value, source
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert the value; one from the file is blamed on the file."""
+        try:
+            return super().process_value(ctx, value)
+        except click.BadParameter as error:
+            if ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
+                file = settings_file(ctx).name
+                said = error.message.rstrip(".")
+                raise ConfigError(
+                    f"{file} sets {self.name!r} wrongly: {said}"
+                ) from None
+            raise
+
+    def _wanted(self, value: object) -> str | None:
+        """Say what TOML type is wanted, unless *value* is of it."""
+        if self.is_flag:
+            accepted: tuple[type, ...] = (bool,)
+            wanted = "true or false"
+        elif isinstance(self.type, Size | Concurrency):
+            accepted, wanted = (int, str), "an integer or a string"
+        elif isinstance(self.type, click.types.IntParamType):
+            accepted, wanted = (int,), "an integer"
+        elif isinstance(self.type, click.types.FloatParamType):
+            accepted, wanted = (int, float), "a number"
+        else:
+            accepted, wanted = (str,), "a string"
+        # In Python, though not in TOML, a boolean is an integer.
+        sound = isinstance(value, accepted) and (
+            bool in accepted or not isinstance(value, bool)
+        )
+        return None if sound else wanted
+
+
+def settings_file(ctx: click.Context) -> SettingsFile:
+    """Return the working folder's settings, read once in a run of `aip`.
+
+    Raises:
+        ConfigError: the file cannot be right.
+    """
+    meta = ctx.find_root().meta
+    if "aip.settings" not in meta:
+        file = load_settings(Path.cwd())
+        if file.values.keys() - _DECLARED:
+            _declare_all()
+            refuse_unknown(file, _DECLARED)
+        meta["aip.settings"] = file
+    found: SettingsFile = meta["aip.settings"]
+    return found
+
+
+def _declare_all() -> None:
+    """Import every command, and so declare its options; only a strange key needs it."""
+    group = import_module("aip_pipeline.cli._main").aip
+    with click.Context(group) as ctx:
+        for name in group.list_commands(ctx):
+            group.get_command(ctx, name)
+
+
+def variable(name: str) -> str:
+    """Name the environment variable that sets an option."""
+    return "AIP_" + name.removeprefix("--").replace("-", "_").upper()
+
+
 def option(name: str, *more: str, **settings: Any) -> Callable[[F], F]:
-    """Declare an option that the environment sets too: `--base-url`, AIP_BASE_URL."""
-    variable = "AIP_" + name.removeprefix("--").replace("-", "_").upper()
-    defaults = {"envvar": variable, "show_envvar": True, "show_default": True}
-    return click.option(name, *more, **{**defaults, **settings})
+    """Declare an option that the environment and the settings file set too."""
+    defaults = {"envvar": variable(name), "show_envvar": True, "show_default": True}
+    return click.option(name, *more, cls=Setting, **{**defaults, **settings})
 
 
 store_option = option(

@@ -61,7 +61,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=_DEFAULT.clean,
         help="Normalize text and drop control characters, or leave it.",
     ),
-    click.option("--no-fulltext", is_flag=True, help="Keep no full-text index."),
+    option("--no-fulltext", is_flag=True, help="Keep no full-text index."),
     option(
         "--format",
         type=click.Choice(get_args(Format)),
