@@ -169,7 +169,10 @@ def test_an_index_that_lost_a_row_is_built_anew(notes: Path) -> None:
         db.execute("PRAGMA writable_schema = ON")
         db.execute("DELETE FROM sqlite_master WHERE name = 'dead_by_source'")
     execute("UPDATE dead SET generation = generation")
-    execute("INSERT INTO dead VALUES (9, 1, 1, 0, 0, 1, 0, 'x', 1, 'x')")
+    execute(
+        """INSERT INTO dead (source, generation, span_start, reason, attempts)
+        VALUES (1, 1, 0, 'x', 1)"""
+    )
     with closing(sqlite3.connect("aip.db", isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = ON")
         db.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", index)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import ConfigError, EmbedderRefused
 from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline.embedders import Embedder, open_embedder
-from aip_pipeline.stores import DeadLetter, Poison, Settled, Store, open_store
+from aip_pipeline.stores import DeadLetter, Poison, Settled, Store, Write, open_store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PAGE_LETTERS = 64  # letters held at once, embedded together and stored together
 
@@ -58,6 +64,7 @@ async def retry_dead(
 
     Raises:
         ConfigError: no such dead letter; nothing was done.
+        SpaceMismatch: the server's model is no longer the one that made the store.
         StoreError: there is no such store, or another run is writing to it.
         EmbedderError: the embedder gives no answer; what was stored stays stored.
     """
@@ -107,6 +114,8 @@ class _Retry:
         self._embedder = embedder
         self._on_left = on_left
         self._hash = text_hasher(embedder.spec)
+        self._canary = CanaryCheck(embedder.spec)
+        self._canary.load(store.canaries())
 
     async def page(self, letters: Sequence[DeadLetter]) -> None:
         """Embed what has text and is not known; settle all in one transaction."""
@@ -133,7 +142,7 @@ class _Retry:
     ) -> None:
         """Embed a batch; one that is refused is halved until the bad text is alone."""
         try:
-            array = await self._embedder.embed([text for _, text in batch])
+            array = await self._ask([text for _, text in batch])
         except EmbedderRefused as error:
             if len(batch) == 1:
                 poison[batch[0][0]] = Poison(error.reason, attempts)
@@ -146,6 +155,16 @@ class _Retry:
         settled.vectors.extend(
             (name, row) for (name, _), row in zip(batch, rows, strict=True)
         )
+
+    async def _ask(self, texts: list[str]) -> NDArray[np.float32]:
+        """Embed texts; the first go with the canaries, as in any run."""
+        if self._canary.passed:
+            return await self._embedder.embed(texts)
+        array = await self._embedder.embed([*CANARY_TEXTS, *texts])
+        written = self._canary.check(array[: len(CANARY_TEXTS)])
+        if written is not None:
+            await asyncio.to_thread(self._store.commit, Write(canaries=written))
+        return array[len(CANARY_TEXTS) :]
 
     def _sort(
         self, letter: DeadLetter, settled: Settled, poison: dict[bytes, Poison]

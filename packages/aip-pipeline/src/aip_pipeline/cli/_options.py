@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -19,13 +19,19 @@ from aip_pipeline.cli._settings_file import (
     refuse_unknown,
 )
 
+if TYPE_CHECKING:
+    SizeParam = click.ParamType[int]
+    ConcurrencyParam = click.ParamType[str | int]
+else:  # generic only in later releases than the oldest admitted
+    SizeParam = ConcurrencyParam = click.ParamType
+
 F = TypeVar("F", bound=Callable[..., object])
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _DECLARED: set[str] = set()
 
 
-class Size(click.ParamType[int]):
+class Size(SizeParam):
     """A number of bytes, such as 64M or 1G; units are powers of 1024."""
 
     name = "size"
@@ -44,7 +50,7 @@ class Size(click.ParamType[int]):
         return int(found.group(1)) * _UNITS[found.group(2).upper()]
 
 
-class Concurrency(click.ParamType[str | int]):
+class Concurrency(ConcurrencyParam):
     """A number of requests in flight, or "adaptive"."""
 
     name = "concurrency"
