@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from labs.experiments.ingest import lab
 from labs.experiments.ingest._client import aip, run, script, serving
-from labs.experiments.ingest._corpus import write_corpus
-from labs.experiments.ingest._cost import WORKS, Cost, compared
+from labs.experiments.ingest._corpus import Corpus, write_corpus, write_short
+from labs.experiments.ingest._cost import WORKS, Cost, check, compared
+from labs.experiments.ingest._stored import Harm, harm
 
 
 def test_both_sides_send_the_same_texts(tmp_path: Path) -> None:
@@ -22,7 +26,7 @@ def test_both_sides_send_the_same_texts(tmp_path: Path) -> None:
             assert done.code == 0, done.stderr
             assert done.cpu_s > 0
             assert done.peak_bytes > 10 << 20
-            seen.append(server.stats()["sum"])
+            seen.append(server.sum())
     assert seen[0] == seen[1]
 
 
@@ -51,7 +55,53 @@ def test_a_slow_or_wasteful_side_misses_its_bars(slow: bool) -> None:  # noqa: F
     assert [row.met for row in rows] == [not slow] * 4
 
 
-def test_the_quick_form_measures_every_bar() -> None:
-    found = lab.run(True, ("cost",))
+def test_the_quick_form_meets_every_bar() -> None:
+    found = lab.run(True)
     (table,) = found.tables
-    assert found.verdict == "reproduced", table
+    assert len(table.rows) == 23
+    assert found.verdict == "reproduced", [
+        row for row in table.rows if row.met is False
+    ]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> tuple[Path, Corpus]:
+    """Make a store of a few texts, as it should be."""
+    corpus = write_short(tmp_path / "corpus.jsonl", texts=100)
+    with serving() as server:
+        where = corpus.path, tmp_path / "store.db", server.url
+        assert run(aip(*where, *WORKS[0].options), tmp_path).code == 0
+    return tmp_path / "store.db", corpus
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ("DELETE FROM chunk WHERE id < 4", Harm(lost=3)),
+        (
+            """INSERT INTO chunk SELECT id + 1000, source, generation, ordinal + 1000,
+            span_start, span_end, within_start, within_end, line, text_hash, text,
+            metadata FROM chunk WHERE id < 3""",
+            Harm(duplicated=2),
+        ),
+        (
+            """UPDATE embedding SET vector =
+            (SELECT vector FROM embedding WHERE id = 2) WHERE id = 1""",
+            Harm(wrong=1),
+        ),
+        ("DELETE FROM embedding WHERE id < 3", Harm(wrong=2)),
+    ],
+)
+def test_every_harm_to_a_store_is_found(
+    stored: tuple[Path, Corpus], damage: str, found: Harm
+) -> None:
+    assert not harm(*stored)
+    with closing(sqlite3.connect(stored[0])) as db, db:
+        db.execute(damage)
+    assert harm(*stored) == found
+
+
+def test_a_run_that_ends_badly_is_not_measured(tmp_path: Path) -> None:
+    done = run([sys.executable, "-c", "raise SystemExit('no disk')"], tmp_path)
+    with pytest.raises(RuntimeError, match="ended with 1, not 0: it said no disk"):
+        check(done)

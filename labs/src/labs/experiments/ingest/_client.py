@@ -23,6 +23,8 @@ UNCUT = 1_000_000  # characters: no text is cut
 SAME_WORK = ("--clean", "none", "--no-fulltext", "--chunk-size", str(UNCUT))
 IN_FLIGHT = 32
 HERE = "labs.experiments.ingest"
+# At quick sizes a run is mostly its own start: its bars of time are so much wider.
+QUICK_SLACK = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +69,17 @@ class Server:
 
     def stats(self) -> dict[str, Any]:
         """Ask what it saw."""
-        address = f"http://127.0.0.1:{self.port}/stats"
-        with urllib.request.urlopen(address, timeout=30) as answer:
-            told: dict[str, Any] = json.load(answer)
+        told: dict[str, Any] = self._ask("stats")
         return told
+
+    def sum(self) -> str:
+        """Ask for the sum of the digests of all texts embedded."""
+        return str(self._ask("sum"))
+
+    def _ask(self, what: str) -> Any:
+        address = f"http://127.0.0.1:{self.port}/{what}"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            return json.load(answer)
 
 
 @contextmanager
@@ -104,6 +113,11 @@ def script(
     more = "--size", str(size), "--concurrency", str(IN_FLIGHT)
     files = str(source), str(database), url
     return [sys.executable, "-m", f"{HERE}._script", *files, *more]
+
+
+def slack(quick: bool) -> float:
+    """Give the factor by which bars of time are widened."""
+    return QUICK_SLACK if quick else 1.0
 
 
 def start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:

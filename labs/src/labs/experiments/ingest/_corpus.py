@@ -53,9 +53,11 @@ class Writing:
         chars: float = LONG_CHARS
         if number % LONG_EVERY != LONG_EVERY - 1:
             chars = self._random.lognormvariate(self._mu, SIGMA)
-        n_sentences = max(1, round(chars / self._mean))
-        body = "".join(self._random.choices(self._sentences, k=n_sentences))
-        return f"Record {number}. {body.rstrip()}"
+        return f"Record {number}. {self.sentences(max(1, round(chars / self._mean)))}"
+
+    def sentences(self, count: int) -> str:
+        """Make a text of so many sentences."""
+        return "".join(self._random.choices(self._sentences, k=count)).rstrip()
 
 
 def line(number: int, text: str) -> str:

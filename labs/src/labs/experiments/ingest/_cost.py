@@ -19,6 +19,7 @@ from labs.experiments.ingest._client import (
     run,
     script,
     serving,
+    slack,
 )
 from labs.experiments.ingest._corpus import Corpus, write_corpus
 
@@ -75,7 +76,7 @@ REQUESTS_BAR, FIRST_BAR_S = 1.02, 0.5
 def cost(quick: bool) -> tuple[Row, ...]:
     """Let both sides take turns on both works; the order swaps each round."""
     with scratch() as folder:
-        n_bytes = MIB // 2 if quick else 100_000_000
+        n_bytes = MIB // 4 if quick else 100_000_000
         corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
         rows: list[Row] = []
         for work in WORKS:
@@ -140,22 +141,24 @@ def compared(
     cpu = spread([our.cpu_s / their.cpu_s for our, their in pairs])
     speed = spread([our.per_s / their.per_s for our, their in pairs])
     first = spread([our.first_s for our in ours])
+    wide = slack(quick)
+    cpu_bar, speed_bar = work.cpu_bar * wide, work.speed_bar / wide
     needed = math.ceil(ours[0].texts / BATCH)
     sent = max(our.requests for our in ours)
     return [
         Row(
             work=f"{work.name}: CPU s per 10,000 chunks",
             reference=_figures([their.cpu_s for their in theirs]),
-            bar=f"<= {work.cpu_bar} x",
+            bar=f"<= {cpu_bar:g} x",
             measured=f"{text(cpu)} x: {_figures([our.cpu_s for our in ours])}",
-            met=None if quick else cpu.median <= work.cpu_bar,
+            met=cpu.median <= cpu_bar,
         ),
         Row(
             work=f"{work.name}: chunks a second",
             reference=_figures([their.per_s for their in theirs]),
-            bar=f">= {work.speed_bar} x",
+            bar=f">= {speed_bar:g} x",
             measured=f"{text(speed)} x: {_figures([our.per_s for our in ours])}",
-            met=None if quick else speed.median >= work.speed_bar,
+            met=speed.median >= speed_bar,
         ),
         Row(
             work=f"{work.name}: requests / ceil(chunks / 64)",
@@ -167,9 +170,9 @@ def compared(
         Row(
             work=f"{work.name}: s from start to first request",
             reference=_figures([their.first_s for their in theirs]),
-            bar=f"<= {FIRST_BAR_S}",
+            bar=f"<= {FIRST_BAR_S * wide:g}",
             measured=text(first),
-            met=None if quick else first.median <= FIRST_BAR_S,
+            met=first.median <= FIRST_BAR_S * wide,
         ),
     ]
 

@@ -1,0 +1,196 @@
+"""A server that fails: now and then, all at once, silently, or for one text."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labs._measure import MIB, scratch
+from labs._result import Row, number
+from labs.experiments.ingest._client import (
+    SAME_WORK,
+    Run,
+    aip,
+    run,
+    script,
+    serving,
+    slack,
+)
+from labs.experiments.ingest._corpus import (
+    POISON,
+    Corpus,
+    write_corpus,
+    write_short,
+)
+from labs.experiments.ingest._cost import check
+from labs.experiments.ingest._server import FAULTS, Switches
+from labs.experiments.ingest._stored import Harm, harm
+
+FAULT_RATE, SEEDS = 0.12, 10
+OUTAGE_AT_S, OUTAGE_S, OUTAGE_SLOTS = 2.0, 5.0, 4
+LATE_BAR_S, DARK_BAR = 4.0, 40
+HANG_EVERY, HANG_BAR_S = 100, 15.0
+POISONED, DEAD_LETTERS = 7, 3
+GIVE_UP_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one run of our side did, what the server saw, what the store holds."""
+
+    done: Run
+    seen: dict[str, Any]
+    harm: Harm
+
+
+def outcome(corpus: Corpus, switches: Switches, *options: str) -> Outcome:
+    """Run our side, its texts uncut, on a store of its own."""
+    with scratch() as folder, serving(switches) as server:
+        database = folder / "store.db"
+        where = corpus.path, database, server.url
+        done = run(aip(*where, *SAME_WORK, *options), folder, timeout_s=GIVE_UP_S)
+        return Outcome(done=done, seen=server.stats(), harm=harm(database, corpus))
+
+
+def faults(quick: bool) -> tuple[Row, ...]:
+    """Fail in four ways, mixed, at 10 seeds."""
+    total, failed, codes = Harm(), 0, set()
+    with scratch() as folder:
+        path, seeds = folder / "corpus.jsonl", 1 if quick else SEEDS
+        corpus = write_corpus(path, n_bytes=MIB if quick else 10_000_000)
+        for seed in range(seeds):
+            # Small batches: more requests, so more of them fail.
+            switches = Switches(fault_rate=FAULT_RATE, seed=seed)
+            found = outcome(corpus, switches, "--batch-size", "16")
+            total += found.harm
+            codes.add(found.done.code)
+            failed += sum(found.seen["outcomes"].get(name, 0) for name in FAULTS)
+    return (
+        Row(
+            work=f"{FAULT_RATE:.0%} mixed faults, {seeds} seeds",
+            reference=f"{failed} requests failed",
+            bar=f"{Harm()}, exit 0",
+            measured=f"{total}, exit {_listed(codes)}",
+            met=failed > 0 and not total and codes == {0},
+        ),
+    )
+
+
+def outage(quick: bool) -> tuple[Row, ...]:
+    """Cut everything off for a while; the server's slots say how long it should be."""
+    lasts_s = 0.5 if quick else OUTAGE_S
+    start_s = 0.15 if quick else OUTAGE_AT_S
+    slots = 1 if quick else OUTAGE_SLOTS
+    with scratch() as folder:
+        path = folder / "corpus.jsonl"
+        corpus = write_corpus(path, n_bytes=MIB if quick else 50_000_000)
+        # The quick form takes its own start for lateness: one run less.
+        calm_s = math.ceil(corpus.texts / 64) * Switches().latency_s / slots
+        if not quick:
+            calm = outcome(corpus, Switches(slots=slots))
+            check(calm.done)
+            calm_s = calm.done.wall_s
+        dark = outcome(
+            corpus,
+            Switches(slots=slots, outage_at_s=start_s, outage_s=lasts_s),
+        )
+    late_s = dark.done.wall_s - calm_s - lasts_s
+    knocks = dark.seen["outcomes"].get("dark", 0)
+    sound = dark.seen["after_outage_s"] > 0 and not dark.harm and dark.done.code == 0
+    knocks_bar, late_bar_s = DARK_BAR * slack(quick), LATE_BAR_S * slack(quick)
+    return (
+        Row(
+            work=f"{lasts_s:g} s outage: s later than {calm_s:.1f} + it",
+            reference="-",
+            bar=f"<= {late_bar_s:g} s, {Harm()}, exit 0",
+            measured=f"{late_s:.1f} s, {dark.harm}, exit {dark.done.code}",
+            met=sound and late_s <= late_bar_s,
+        ),
+        Row(
+            work="requests sent into the outage",
+            reference="-",
+            bar=f"<= {knocks_bar:g}",
+            measured=number(knocks),
+            met=knocks <= knocks_bar,
+        ),
+    )
+
+
+def hangs(quick: bool) -> tuple[Row, ...]:
+    """Never answer one request in a hundred; everything on."""
+    work = "1 % hung requests, 10 MB"
+    if quick:
+        said = "not run: too few requests for one to hang"
+        return (Row(work=work, reference="", bar="", measured=said, met=None),)
+    with scratch() as folder:
+        corpus = write_corpus(folder / "corpus.jsonl", n_bytes=10_000_000)
+        seconds, hung = _hung(corpus)
+        theirs, _ = _hung(corpus, ours=False)
+    return (
+        Row(
+            work=f"{work}: {hung} hung",
+            reference=f"{theirs:.1f} s",
+            bar=f"<= {HANG_BAR_S:g} s",
+            measured=f"{seconds:.1f} s",
+            met=hung > 0 and seconds <= HANG_BAR_S,
+        ),
+    )
+
+
+def _hung(corpus: Corpus, *, ours: bool = True) -> tuple[float, int]:
+    """Give the seconds one side took, and how many requests hung."""
+    with scratch() as folder, serving(Switches(hang_every=HANG_EVERY)) as server:
+        where = corpus.path, folder / "store.db", server.url
+        command = aip(*where) if ours else script(*where, size=1000)
+        done = run(command, folder, timeout_s=GIVE_UP_S)
+        check(done)
+        return done.wall_s, server.stats()["outcomes"].get("hang", 0)
+
+
+def poison(quick: bool) -> tuple[Row, ...]:
+    """Refuse seven texts for good, and with them every batch they are in."""
+    texts = 2000 if quick else 100_000
+    with scratch() as folder, serving() as server:
+        corpus = write_short(folder / "c.jsonl", texts=texts, poison=POISONED)
+        database = folder / "store.db"
+        done = run(aip(corpus.path, database, server.url, *SAME_WORK), folder)
+        check(done, code=DEAD_LETTERS)
+        requests, found = server.stats()["requests"], harm(database, corpus)
+        buried = _dead_letters(database, folder)
+        sound = sum(_is_poison(letter, corpus.path) for letter in buried)
+    told = done.told
+    return (
+        Row(
+            work=f"{POISONED} poison texts in {texts:,}, {requests:,} requests",
+            reference="the script ends at the first",
+            bar=f"{texts - POISONED:,} stored, {POISONED} dead with span and reason, "
+            f"exit {DEAD_LETTERS}",
+            measured=f"{told['stored']:,} stored, {sound} dead with span and reason "
+            f"({found}), exit {done.code}",
+            met=told["stored"] == texts - POISONED
+            and sound == len(buried) == POISONED
+            and not found,
+        ),
+    )
+
+
+def _dead_letters(database: Path, folder: Path) -> list[dict[str, Any]]:
+    where = "--store", f"sqlite:///{database}", "--json"
+    command = [sys.executable, "-m", "aip_pipeline", "dead", "list", *where]
+    done = run(command, folder)
+    check(done)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _is_poison(letter: dict[str, Any], path: Path) -> bool:
+    """Tell whether a dead letter names its bytes and the server's reason."""
+    raw = path.read_bytes()[letter["start"] : letter["end"]]
+    return POISON.encode() in raw and "cannot take" in letter["reason"]
+
+
+def _listed(codes: set[int]) -> str:
+    return ", ".join(map(str, sorted(codes)))

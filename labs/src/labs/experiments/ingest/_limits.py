@@ -1,0 +1,129 @@
+"""Use of what the server allows: a rate of tokens, and a number of slots."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from labs._measure import MIB, scratch
+from labs._result import Row
+from labs.experiments.ingest._client import (
+    SAME_WORK,
+    Run,
+    aip,
+    run,
+    script,
+    serving,
+    slack,
+)
+from labs.experiments.ingest._corpus import Corpus, write_corpus
+from labs.experiments.ingest._cost import check
+from labs.experiments.ingest._server import Switches
+
+TOKENS_PER_MIN = 30_000_000
+WINDOW_BAR, WHOLE_BAR, REFUSED_BAR, SLOTS_BAR = 0.98, 0.96, 2.0, 0.98
+SLOTS, SLOT_S = 16, 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """How much of a rate one run used.
+
+    Args:
+        window: share of it, from the first request to the last answer.
+        whole: share of it, from the start of the process to its end.
+        refused: answers of 429 for each 100 of 200.
+    """
+
+    window: float
+    whole: float
+    refused: float
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        shares = f"{self.window:.1%} in the window, {self.whole:.1%} of the process"
+        return f"{shares}, {self.refused:.1f} refused per 100"
+
+    def meets(self, bars: Use) -> bool:
+        """Whether all three bars are met."""
+        enough = self.window >= bars.window and self.whole >= bars.whole
+        return enough and self.refused <= bars.refused
+
+
+def limit(quick: bool) -> tuple[Row, ...]:
+    """Meet a limit of tokens a minute, declared or to be found out."""
+    per_min = TOKENS_PER_MIN // 5 if quick else TOKENS_PER_MIN
+    with scratch() as folder:
+        path = folder / "corpus.jsonl"
+        corpus = write_corpus(path, n_bytes=MIB // 2 if quick else 100_000_000)
+        uses = {"declared": _use(corpus, per_min, "--tpm", str(per_min))}
+        reference = "not run"
+        if not quick:  # it takes more requests to learn a limit
+            uses["not declared"] = _use(corpus, per_min)
+            reference = str(_use(corpus, per_min, ours=False))
+    wide = slack(quick)
+    bars = Use(
+        window=WINDOW_BAR / wide, whole=WHOLE_BAR / wide, refused=REFUSED_BAR * wide
+    )
+    return tuple(
+        Row(
+            work=f"{per_min / 1e6:g} M tokens a minute, {how}",
+            reference=reference,
+            bar=f"at least {bars}",
+            measured=str(use),
+            met=use.meets(bars),
+        )
+        for how, use in uses.items()
+    )
+
+
+def _use(corpus: Corpus, per_min: int, *options: str, ours: bool = True) -> Use:
+    done, seen = _against(Switches(tokens_per_min=per_min), corpus, *options, ours=ours)
+    allowed_per_s = per_min / 60
+    outcomes = seen["outcomes"]
+    return Use(
+        window=seen["tokens"] / (seen["last_s"] - seen["first_s"]) / allowed_per_s,
+        whole=seen["tokens"] / done.wall_s / allowed_per_s,
+        refused=100 * outcomes.get("429", 0) / outcomes["200"],
+    )
+
+
+def _against(
+    switches: Switches, corpus: Corpus, *options: str, ours: bool = True
+) -> tuple[Run, dict[str, Any]]:
+    """Run one side on a new store; it must store everything."""
+    with scratch() as folder, serving(switches) as server:
+        where = corpus.path, folder / "store.db", server.url
+        command = aip(*where, *SAME_WORK, *options) if ours else script(*where)
+        done = run(command, folder)
+        seen = server.stats()
+    check(done)
+    if seen["distinct"] != corpus.texts:
+        raise RuntimeError(f"{seen['distinct']} of {corpus.texts} texts were embedded")
+    return done, seen
+
+
+def capacity(quick: bool) -> tuple[Row, ...]:
+    """Meet a limit of slots, which shows in nothing but slower answers."""
+    with scratch() as folder:
+        path = folder / "corpus.jsonl"
+        corpus = write_corpus(path, n_bytes=MIB // 2 if quick else 400_000_000)
+        slots = 1 if quick else SLOTS
+        share = _slots_used(corpus, slots)
+        theirs = None if quick else _slots_used(corpus, slots, ours=False)
+    bar = SLOTS_BAR / slack(quick)
+    return (
+        Row(
+            work=f"{slots} slots of {SLOT_S:g} s, {corpus.n_bytes / 1e6:.0f} MB",
+            reference="not run" if theirs is None else f"{theirs:.1%}",
+            bar=f">= {bar:.1%} over the whole process",
+            measured=f"{share:.1%}",
+            met=share >= bar,
+        ),
+    )
+
+
+def _slots_used(corpus: Corpus, slots: int, *, ours: bool = True) -> float:
+    done, _ = _against(Switches(slots=slots, latency_s=SLOT_S), corpus, ours=ours)
+    return math.ceil(corpus.texts / 64) * SLOT_S / slots / done.wall_s
