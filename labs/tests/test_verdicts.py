@@ -10,8 +10,10 @@ import pytest
 import aip_readers
 from labs import catalogue, choose, perform
 from labs.experiments import (
+    a_constant,
     all_at_once,
     event_loop,
+    every_fault,
     lazy_range,
     reference_cycles,
     week_one,
@@ -97,6 +99,24 @@ def test_2_2_finds_a_client_that_sends_everything_at_once(
 
     monkeypatch.setattr(all_at_once, "ours", unbounded)
     assert verdict_of("2.2") == "not reproduced"
+
+
+def test_2_3_finds_a_client_that_keeps_to_a_constant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def constant(server: Server, *, sent: int, concurrency: str) -> tuple[Wave, float]:
+        assert concurrency == "adaptive"
+        return naive(server, sent=sent, at_once=50), 50
+
+    monkeypatch.setattr(a_constant, "ours", constant)
+    assert verdict_of("2.3") == "not reproduced"
+
+
+def test_2_4_finds_a_client_that_gives_up_after_three_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(every_fault, "with_the_client", every_fault.with_a_recipe)
+    assert verdict_of("2.4") == "not reproduced"
 
 
 def test_2_5_finds_a_pipeline_that_holds_the_file(
