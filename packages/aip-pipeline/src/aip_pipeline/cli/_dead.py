@@ -106,7 +106,7 @@ def retry_letters(
     \b
     Examples:
       aip dead retry
-      aip dead retry 1 2
+      aip dead retry 1
     """
     from aip_pipeline._retry import retry_dead  # noqa: PLC0415  # list is light
 

@@ -27,7 +27,9 @@ from aip_pipeline.cli._source_options import settings_of, source_options
     "no text is ever embedded twice. Ctrl-C finishes what is in flight; the next run "
     "goes on from there."
 )
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument(
+    "sources", nargs=-1, required=True, type=click.Path(), metavar="SOURCE..."
+)
 @source_options
 @option(
     "--max-memory",

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 import click
+from click.shell_completion import CompletionItem
 
 from aip_pipeline._errors import PipelineError
 
@@ -49,6 +50,18 @@ class CommandGroup(click.Group):
             found = next(iter(added)).load() if added else None
         return found if isinstance(found, click.Command) else None
 
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete our commands' names without importing them."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=_COMMANDS[name][1] if name in _COMMANDS else None)
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
@@ -83,6 +96,10 @@ def aip(ctx: click.Context, *, debug: bool) -> None:
     Start here:
       aip ingest docs README.md          read, chunk, embed, store in aip.db
       aip search "how do I resume"       find passages, with file and line
+      aip status                         see what is stored, and what runs
+    \b
+    Complete commands and options by Tab, in bash:
+      eval "$(_AIP_COMPLETE=bash_source aip)"
     """
     del debug  # read by `main`, which is where errors end
     if ctx.invoked_subcommand is None:

@@ -14,7 +14,9 @@ from aip_pipeline.cli._source_options import settings_of, source_options
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument(
+    "sources", nargs=-1, required=True, type=click.Path(), metavar="SOURCE..."
+)
 @source_options
 @json_option
 def command(*, sources: tuple[str, ...], as_json: bool, **given: Any) -> int:

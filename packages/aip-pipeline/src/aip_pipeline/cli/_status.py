@@ -15,7 +15,13 @@ from aip_pipeline.stores import open_store
 @store_option
 @json_option
 def command(*, store: str, as_json: bool) -> int:
-    """Sum up what a store holds; a run may go on meanwhile."""
+    """Sum up what a store holds; a run may go on meanwhile.
+
+    \b
+    Examples:
+      aip status
+      aip status --json
+    """
     with open_store(store, create=False) as opened:
         status = opened.status()
     if as_json:

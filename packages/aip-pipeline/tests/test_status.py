@@ -1,0 +1,48 @@
+"""`aip status` from another shell, while a run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from command import Aip
+from openai_server import OpenAIServer
+
+
+async def aip_process(*args: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "aip_pipeline", *args),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
+    lines = (json.dumps({"text": f"text number {n} " * 20}) for n in range(4000))
+    (aip.folder / "a.jsonl").write_text("\n".join(lines))
+    async with OpenAIServer(delay_s=0.05) as server:
+        flags = ("--embedder", "openai:test", "--base-url", server.base_url)
+        small = ("--concurrency", "1", "--max-memory", "1M", "--batch-size", "32")
+        run = await aip_process("ingest", "a.jsonl", *flags, *small)
+        seen: list[int] = []
+        async with asyncio.timeout(30):
+            while len(set(seen)) < 2:
+                assert run.returncode is None, "the run ended before it was seen twice"
+                status = await aip_process("status", "--json")
+                out, err = await status.communicate()
+                if status.returncode:
+                    assert b"run `aip ingest` first" in err
+                    continue
+                found = json.loads(out)
+                assert found["unfinished"] <= 1
+                seen.append(found["embeddings"])
+        assert run.returncode is None
+        run.terminate()
+        await run.communicate()
+    assert run.returncode == 130
+    assert seen == sorted(seen)
+    status = await aip_process("status")
+    out, _ = await status.communicate()
+    assert b"1 unfinished" in out
+    assert b"an ingest is running, or was interrupted" in out
