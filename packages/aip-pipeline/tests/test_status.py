@@ -18,6 +18,10 @@ async def aip_process(*args: str) -> asyncio.subprocess.Process:
     )
 
 
+def is_running(process: asyncio.subprocess.Process) -> bool:
+    return process.returncode is None
+
+
 async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
     lines = (json.dumps({"text": f"text number {n} " * 20}) for n in range(4000))
     (aip.folder / "a.jsonl").write_text("\n".join(lines))
@@ -28,7 +32,7 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
         seen: list[int] = []
         async with asyncio.timeout(30):
             while len(set(seen)) < 2:
-                assert run.returncode is None, "the run ended before it was seen twice"
+                assert is_running(run), "the run ended before it was seen twice"
                 status = await aip_process("status", "--json")
                 out, err = await status.communicate()
                 if status.returncode:
@@ -37,7 +41,7 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
                 found = json.loads(out)
                 assert found["unfinished"] <= 1
                 seen.append(found["embeddings"])
-        assert run.returncode is None
+        assert is_running(run)
         run.terminate()
         await run.communicate()
     assert run.returncode == 130
