@@ -22,12 +22,15 @@ from labs.experiments import (
 from labs.experiments._waves import Server, Wave, naive
 
 
-@pytest.mark.parametrize("id_", [made.id for made in catalogue()])
+# The benchmarks, which have names, are run by the tests beside their own.
+NUMBERED = [made.id for made in catalogue() if made.id[0].isdigit()]
+
+
+@pytest.mark.parametrize("id_", NUMBERED)
 def test_the_quick_form_reproduces_its_claim(id_: str) -> None:
     (made,) = choose([id_])
     found = perform(made, quick=True).finding
-    shown = [table for table in found.tables if table.rows]
-    assert found.verdict != "not reproduced", f"{found.measured} {shown}"
+    assert found.verdict != "not reproduced", f"{found.measured} {found.tables}"
     assert found.charts, "an experiment draws something"
 
 

@@ -99,7 +99,7 @@ def _against(
         done = run(command, folder)
         seen = server.stats()
     check(done)
-    if seen["distinct"] != corpus.texts:
+    if seen["distinct"] < corpus.texts:  # more: the canaries of a new store
         raise RuntimeError(f"{seen['distinct']} of {corpus.texts} texts were embedded")
     return done, seen
 
