@@ -20,6 +20,7 @@ from openai_server import OpenAIServer
 from stored import rows, texts, unpaired
 
 import aip_pipeline
+from aip_pipeline._writing import MAX_TRANSACTION_S
 from aip_readers import reread
 
 REPORT_FIELDS = [
@@ -305,7 +306,8 @@ def test_killed_runs_lose_nothing_and_pay_for_little_twice(folder: Path) -> None
     asyncio.run(_calm_run(folder, calm))
     assert rows(folder.parent / "aip.db") == rows(calm)
     assert unpaired(calm) == 0
-    in_flight_and_uncommitted = 2 * 16 + 2 * 16
+    a_transaction = 16 * 2 * MAX_TRANSACTION_S / 0.02  # two requests each 20 ms
+    in_flight_and_uncommitted = 2 * 16 + a_transaction
     times = served["texts_by_times_embedded"]
     paid_twice = sum((int(n) - 1) * count for n, count in times.items())
     assert paid_twice <= 3 * in_flight_and_uncommitted

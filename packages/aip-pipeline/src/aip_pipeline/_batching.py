@@ -27,6 +27,13 @@ class Item(NamedTuple):
     ticket: Ticket
 
 
+class Batch(NamedTuple):
+    """Hold the items of one request, and the bytes of their texts."""
+
+    items: list[Item]
+    n_bytes: int
+
+
 class Batcher:
     """Fill batches across pages, up to texts, tokens and bytes of one request.
 
@@ -46,42 +53,36 @@ class Batcher:
         max_texts: int,
         kept_free: int = 0,
     ) -> None:
-        self._profile_now = profile
-        self._profile = profile()
-        self._max_texts = max_texts
-        self._kept_free = kept_free
+        self._profile = profile
+        self._texts = max_texts
         self._filling: list[Item] = []
         self._filling_bytes = 0
-        self._ready: asyncio.Queue[list[Item] | None] = asyncio.Queue()
+        self._ready: asyncio.Queue[Batch | None] = asyncio.Queue()
         self.in_flight = 0
+        self._measure(kept_free=kept_free)
 
     @property
     def ready(self) -> int:
         """Batches that wait for a worker."""
         return self._ready.qsize()
 
-    @property
-    def _room(self) -> int:
-        return max(1, min(self._max_texts, self._profile.max_texts) - self._kept_free)
-
     def put(self, ticket: Ticket) -> None:
         """Take a page's fresh texts."""
         for text_hash, text in ticket.page.fresh:
             n_bytes = len(text) if text.isascii() else len(text.encode())
-            if self._filling and not self._fits(n_bytes):
+            if self._filling_bytes + n_bytes > self._max_bytes:
                 self.flush()
             self._filling.append(Item(text_hash, text, ticket))
             self._filling_bytes += n_bytes
-            if len(self._filling) >= self._room:
+            if len(self._filling) >= self._max_texts:
                 self.flush()
 
     def flush(self) -> None:
         """Let a batch go that is not full: no more texts will come, or can."""
         if self._filling:
-            self._ready.put_nowait(self._filling)
+            self._ready.put_nowait(Batch(self._filling, self._filling_bytes))
             self._filling, self._filling_bytes = [], 0
-            self._kept_free = 0
-            self._profile = self._profile_now()
+            self._measure(kept_free=0)
 
     def flush_if_idle(self) -> None:
         """Let the last texts go when everything else waits for them."""
@@ -94,7 +95,7 @@ class Batcher:
         for _ in range(workers):
             self._ready.put_nowait(None)
 
-    async def get(self) -> list[Item] | None:
+    async def get(self) -> Batch | None:
         """Wait for a batch; None when there will be no more."""
         batch = await self._ready.get()
         self.in_flight += batch is not None
@@ -104,10 +105,10 @@ class Batcher:
         """Say that a batch is settled."""
         self.in_flight -= 1
 
-    def _fits(self, n_bytes: int) -> bool:
-        total = self._filling_bytes + n_bytes
-        profile = self._profile
-        return (
-            total <= profile.max_bytes
-            and profile.estimate_tokens(total) <= profile.max_tokens
-        )
+    def _measure(self, *, kept_free: int) -> None:
+        """Set the bounds of the next batch."""
+        profile = self._profile()
+        texts = min(self._texts, profile.max_texts)
+        self._max_texts = max(1, texts - kept_free)
+        tokens_bytes = int(profile.max_tokens * profile.bytes_per_token)
+        self._max_bytes = min(profile.max_bytes, tokens_bytes)

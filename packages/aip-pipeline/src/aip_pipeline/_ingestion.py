@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from glob import has_magic
@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from aip_pipeline._batching import Batcher, Item, Ticket
+from aip_pipeline._batching import Batch, Batcher, Item, Ticket
 from aip_pipeline._bottleneck import Bottleneck, LoopLag
 from aip_pipeline._budget import BudgetClosed, ByteBudget
 from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
@@ -30,7 +30,6 @@ from aip_pipeline._report import IngestReport, peak_memory_bytes
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._spending import TokenBudget
 from aip_pipeline._writing import (
-    MAX_TRANSACTION_BYTES,
     Canaries,
     Committed,
     Removal,
@@ -38,7 +37,7 @@ from aip_pipeline._writing import (
     Writer,
 )
 from aip_pipeline.embedders import Embedder, open_embedder
-from aip_pipeline.stores import DeadLetter, Poison, Store, letters_of, open_store
+from aip_pipeline.stores import DeadLetter, Poison, Store, open_store
 from aip_readers import Chunk
 
 if TYPE_CHECKING:
@@ -89,6 +88,7 @@ class Ingestion:
         self._bottleneck = Bottleneck()
         self._any_embedded = False
         self._accepted = 0
+        self._writing_bytes = 0
         self._refused: PruneRefused | None = None
         self._alone = asyncio.Lock()
 
@@ -165,13 +165,16 @@ class Ingestion:
         """Run the writer's thread around everything that feeds it."""
         loop = asyncio.get_running_loop()
 
+        def on_added(n_bytes: int) -> None:
+            loop.call_soon_threadsafe(self._added, n_bytes)
+
         def on_commit(done: Committed) -> None:
             loop.call_soon_threadsafe(self._committed, done)
 
         self._writer = Writer(
-            max_bytes=min(MAX_TRANSACTION_BYTES, self._budget.max_bytes // 4),
             claimed=self._claimed,
             poison=self._poison,
+            on_added=on_added,
             on_commit=on_commit,
         )
         opened: asyncio.Future[None] = loop.create_future()
@@ -264,9 +267,10 @@ class Ingestion:
 
     async def _accept(self, page: Page) -> None:
         """Admit a page to the budget, then to the batches."""
-        if self._budget.used_bytes + page.cost_bytes > self._budget.max_bytes:
-            self._batcher.flush_if_idle()
-        await self._budget.acquire(page.cost_bytes)
+        admitted = asyncio.ensure_future(self._budget.acquire(page.cost_bytes))
+        await asyncio.sleep(0)  # lets it ask
+        self._flush_if_stuck()
+        await admitted
         self._accepted += page.read
         ticket = Ticket(page, len(page.fresh))
         self._tickets.append(ticket)
@@ -278,12 +282,11 @@ class Ingestion:
             if not self.exhausted:
                 await self._spend(batch)
             self._batcher.done()
-            if self._budget.blocked:
-                self._batcher.flush_if_idle()
+            self._flush_if_stuck()
 
-    async def _spend(self, batch: list[Item]) -> None:
+    async def _spend(self, batch: Batch) -> None:
         """Embed a batch if the tokens for it are left; else end the run."""
-        n_bytes = sum(len(item.text.encode()) for item in batch)
+        n_bytes = batch.n_bytes
         spent = self._embedder.usage.tokens
         reserved = self._spending.reserve(n_bytes, spent_tokens=spent)
         if reserved is None:
@@ -292,7 +295,7 @@ class Ingestion:
             self._budget.close()
             return
         try:
-            await self._embed(batch, attempts=1)
+            await self._embed(batch.items, attempts=1)
         finally:
             self._spending.settle(reserved, n_bytes=n_bytes)
 
@@ -345,23 +348,28 @@ class Ingestion:
         """
         tickets = self._tickets
         while tickets and not tickets[0].unsettled:
-            self._writer.put(tickets.popleft().page)
+            page = tickets.popleft().page
+            self._writing_bytes += page.cost_bytes
+            self._writer.put(page)
+
+    def _added(self, n_bytes: int) -> None:
+        """Give the memory of a page back; the store holds it now."""
+        self._writing_bytes -= n_bytes
+        self._budget.release(n_bytes)
+        self._flush_if_stuck()
 
     def _committed(self, done: Committed) -> None:
-        """Count what is durable, and only that; give its memory back."""
-        report = self.report
-        report.stored += done.became.stored
-        report.filtered += done.became.filtered
-        report.dead += done.became.dead
-        report.deleted += done.became.deleted
-        report.embedded += done.embedded
-        for page in done.pages:
-            page.count_into(report)
-            self._budget.release(page.cost_bytes)
+        """Count what is durable, and only that."""
+        self.report.add(done.counts)
         self._account()
         if self._on_dead is not None:
-            for letter in _letters(done.pages, self._poison):
+            for letter in done.letters:
                 self._on_dead(letter)
+
+    def _flush_if_stuck(self) -> None:
+        """Send a batch that is not full if nothing else can give memory back."""
+        if self._budget.blocked and not self._writing_bytes:
+            self._batcher.flush_if_idle()
 
     async def _sample(self) -> None:
         """Note, now and then, what everything else is waiting for."""
@@ -387,15 +395,6 @@ def check_sources(sources: Sequence[str]) -> None:
             raise ConfigError(
                 f"no such file or folder at {source}: check the path; nothing was read"
             )
-
-
-def _letters(
-    pages: Iterable[Page], poison: Mapping[bytes, Poison]
-) -> Iterator[DeadLetter]:
-    for page in pages:
-        yield from page.unlisted
-        for part in page.parts:
-            yield from letters_of(part, poison)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aip_pipeline._errors import ConfigError
 from aip_pipeline._fingerprint import fingerprint, text_hasher
 from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestSettings
-from aip_pipeline.stores import Counts, DeadLetter, Part, SourceState, Store
+from aip_pipeline.stores import (
+    Counts,
+    DeadLetter,
+    Part,
+    Poison,
+    SourceState,
+    Store,
+    letters_of,
+)
 from aip_readers import (
     Chunk,
     OpenError,
@@ -27,6 +36,13 @@ MAX_PAGE_CHUNKS = 256
 CHUNK_OVERHEAD_BYTES = 600  # the tuple, its ints, the hash, the list slots
 # A byte offset means the same to a later run only where records are found in bytes.
 RESUMABLE_FORMATS = frozenset({"text", "jsonl"})
+
+
+class Fresh(NamedTuple):
+    """Hold one text to embed, by its hash."""
+
+    text_hash: bytes
+    text: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +60,7 @@ class Page:
     """
 
     parts: list[Part] = field(default_factory=list)
-    fresh: list[tuple[bytes, str]] = field(default_factory=list)
+    fresh: list[Fresh] = field(default_factory=list)
     cost_bytes: int = 0
     sources: int = 0
     read: int = 0
@@ -60,6 +76,12 @@ class Page:
         report.filtered += self.carried.filtered
         report.dead += self.carried.dead + len(self.unlisted)
         report.reused += sum(len(part.chunks) for part in self.parts) - len(self.fresh)
+
+    def letters(self, poison: Mapping[bytes, Poison]) -> Iterator[DeadLetter]:
+        """Yield what of this page could not be stored."""
+        yield from self.unlisted
+        for part in self.parts:
+            yield from letters_of(part, poison)
 
 
 class PageReader:
@@ -282,7 +304,7 @@ class PageReader:
             )
         return page
 
-    def _claim(self, page: Page) -> list[tuple[bytes, str]]:
+    def _claim(self, page: Page) -> list[Fresh]:
         """Pick the texts that nobody has embedded or is embedding; claim them.
 
         Claims are looked at before the store: a claim is given up only after its
@@ -295,7 +317,7 @@ class PageReader:
         }
         unclaimed = [text_hash for text_hash in texts if text_hash not in self._claimed]
         known = self._store.known(unclaimed)
-        fresh = [(name, texts[name]) for name in unclaimed if name not in known]
+        fresh = [Fresh(name, texts[name]) for name in unclaimed if name not in known]
         self._claimed.update(name for name, _ in fresh)
         return fresh
 

@@ -35,6 +35,11 @@ class IngestReport:
     peak_memory_bytes: int = 0
     bottleneck: str = "none"
 
+    def add(self, other: IngestReport) -> None:
+        """Add the counts of chunks and sources of a part of the run."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def as_dict(self) -> dict[str, int | float | str]:
         """Return the JSON object that `aip ingest --json` prints."""
         values = asdict(self)
@@ -60,6 +65,12 @@ class IngestReport:
                 f"(stored {self.stored}, unchanged {self.unchanged}, "
                 f"filtered {self.filtered}, dead {self.dead}): please report this bug"
             )
+
+
+_COUNTS = (
+    *("sources", "read", "stored", "unchanged", "filtered", "dead", "deleted"),
+    *("embedded", "reused"),
+)
 
 
 def peak_memory_bytes() -> int:

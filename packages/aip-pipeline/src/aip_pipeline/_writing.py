@@ -9,16 +9,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from aip_pipeline._reading import Page
-from aip_pipeline.stores import Became, Poison, Store, Write
+from aip_pipeline._report import IngestReport
+from aip_pipeline.stores import Became, DeadLetter, Poison, Store, Write
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_TRANSACTION_BYTES = 4 << 20
 # A transaction costs a disk flush and a segment of the full-text index, however small
-# it is; what a kill could lose of this is vectors not yet stored.
-MAX_TRANSACTION_S = 0.25
+# it is; a kill loses what the last one held, so both bounds stay small.
+MAX_TRANSACTION_BYTES = 8 << 20
+MAX_TRANSACTION_S = 0.5
 REMOVED_SOURCE_BYTES = 16 << 10  # what forgetting a source may write, about
 
 
@@ -47,36 +48,44 @@ Item: TypeAlias = Vectors | Page | Canaries | Removal
 
 @dataclass(slots=True)
 class Committed:
-    """Tell what one transaction made durable."""
+    """Tell what one transaction made durable; it holds no page."""
 
-    became: Became = field(default_factory=Became)
-    pages: list[Page] = field(default_factory=list)
-    embedded: int = 0
+    counts: IngestReport = field(default_factory=IngestReport)
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    def add(self, became: Became) -> None:
+        """Count what one write of the transaction did."""
+        self.counts.stored += became.stored
+        self.counts.filtered += became.filtered
+        self.counts.dead += became.dead
+        self.counts.deleted += became.deleted
 
 
 class Writer:
-    """Group what comes into transactions, each bounded in bytes and in time.
+    """Add what comes to a transaction at once; end it after some bytes or some time.
 
-    The queue is bounded by the run's byte budget: all in it was admitted there.
+    The queue is bounded by the run's byte budget: all in it was admitted there. What
+    was added to a transaction is held by the store, which may spill it to disk, so its
+    memory is given back before it is durable. It is counted only after.
 
     Args:
-        max_bytes: text and vectors in one transaction.
         claimed: hashes being embedded; given up here once durable.
         poison: texts that were refused, by hash; filled by the run.
+        on_added: called on this thread with the bytes a page no longer holds.
         on_commit: called on this thread after each transaction.
     """
 
     def __init__(
         self,
         *,
-        max_bytes: int,
         claimed: set[bytes],
         poison: Mapping[bytes, Poison],
+        on_added: Callable[[int], None],
         on_commit: Callable[[Committed], None],
     ) -> None:
-        self._max_bytes = max_bytes
         self._claimed = claimed
         self._poison = poison
+        self._on_added = on_added
         self._on_commit = on_commit
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
 
@@ -105,34 +114,42 @@ class Writer:
 
     def _transaction(self, store: Store, first: Item) -> bool:
         """Store what comes, up to the bounds; tell whether `close` was met."""
-        write, done, size = Write(poison=self._poison), Committed(), 0
+        done, size, embedded = Committed(), 0, list[bytes]()
         deadline = monotonic() + MAX_TRANSACTION_S
         item: Item | None = first
-        while item is not None:
-            size += self._add(item, write, done)
-            if size >= self._max_bytes:
-                break
-            try:
-                item = self._queue.get(timeout=max(0.0, deadline - monotonic()))
-            except queue.Empty:
-                break
-        done.became = store.commit(write)
-        self._claimed.difference_update(name for name, _ in write.vectors)
+        with store.transaction() as add:
+            while item is not None:
+                write = self._write(item, done)
+                done.add(add(write))
+                embedded.extend(name for name, _ in write.vectors)
+                size += self._size(item)
+                if size >= MAX_TRANSACTION_BYTES:
+                    break
+                try:
+                    item = self._queue.get(timeout=max(0.0, deadline - monotonic()))
+                except queue.Empty:
+                    break
+        self._claimed.difference_update(embedded)
+        done.counts.embedded = len(embedded)
         self._on_commit(done)
         return item is None
 
-    def _add(self, item: Item, write: Write, done: Committed) -> int:
+    def _write(self, item: Item, done: Committed) -> Write:
         if isinstance(item, Page):
-            write.parts.extend(item.parts)
-            done.pages.append(item)
-            return item.cost_bytes
+            item.count_into(done.counts)
+            done.letters.extend(item.letters(self._poison))
+            return Write(parts=item.parts, poison=self._poison)
+        if isinstance(item, Vectors):
+            rows = [row.tobytes() for row in item.array]
+            return Write(vectors=list(zip(item.hashes, rows, strict=True)))
         if isinstance(item, Removal):
-            write.removed.extend(item.uris)
-            return len(item.uris) * REMOVED_SOURCE_BYTES
-        if isinstance(item, Canaries):
-            write.canaries = item.written
-            return len(item.written)
-        rows = [row.tobytes() for row in item.array]
-        write.vectors.extend(zip(item.hashes, rows, strict=True))
-        done.embedded += len(rows)
-        return int(item.array.nbytes)
+            return Write(removed=item.uris)
+        return Write(canaries=item.written)
+
+    def _size(self, item: Item) -> int:
+        if isinstance(item, Page):
+            self._on_added(item.cost_bytes)
+            return item.cost_bytes
+        if isinstance(item, Vectors):
+            return int(item.array.nbytes)
+        return REMOVED_SOURCE_BYTES

@@ -7,7 +7,6 @@ faster to read; lists of numbers are read too, for servers that know only those.
 
 from __future__ import annotations
 
-import json
 from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aip_pipeline._json import decode as read_json, encode
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+FLOAT_BYTES = 4
 
 
 class BadAnswer(Exception):  # never leaves the package
@@ -50,7 +54,7 @@ class Question:
             body["encoding_format"] = "base64"
         if self.dimensions is not None:
             body["dimensions"] = self.dimensions
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return encode(body)
 
 
 def decode(
@@ -68,24 +72,21 @@ def decode(
         NotFinite: NaN or infinity in a vector.
     """
     try:
-        answer = json.loads(body)
+        answer = read_json(body)
     except (ValueError, RecursionError) as error:
         raise BadAnswer(f"body is not JSON: {_shortened(body)}") from error
     items = _in_order(answer, count=count)
-    vectors: NDArray[np.float32] | None = None
-    for row, item in enumerate(items):
-        vector = _vector(item.get("embedding"), row=row)
-        wanted = dimensions or len(vector)
-        if vectors is None:
-            vectors = np.empty((count, wanted), np.float32)
-        if len(vector) != vectors.shape[1] or not len(vector):
-            raise BadAnswer(
-                f"vector {row} has {len(vector)} dimensions instead of "
-                f"{vectors.shape[1]}"
-            )
-        vectors[row] = vector
-    if vectors is None:
+    rows = [_floats(item.get("embedding"), row=row) for row, item in enumerate(items)]
+    if not rows:
         raise BadAnswer("no vector in the answer")
+    wanted = len(rows[0]) if dimensions is None else dimensions * FLOAT_BYTES
+    for row, raw in enumerate(rows):
+        if len(raw) != wanted or not wanted:
+            raise BadAnswer(
+                f"vector {row} has {len(raw) // FLOAT_BYTES} dimensions instead of "
+                f"{wanted // FLOAT_BYTES}"
+            )
+    vectors = np.frombuffer(b"".join(rows), "<f4").reshape(count, -1)
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         bad = count - int(finite.sum())
@@ -109,16 +110,19 @@ def _in_order(answer: Any, *, count: int) -> list[dict[str, Any]]:
     return [item for item in ordered if item is not None]
 
 
-def _vector(embedding: Any, *, row: int) -> NDArray[np.float32]:
+def _floats(embedding: Any, *, row: int) -> bytes:
     """Read one vector: base64 of float32, or a list of numbers (null is NaN)."""
     try:
         if isinstance(embedding, str):
-            return np.frombuffer(a2b_base64(embedding, strict_mode=True), "<f4")
+            raw = a2b_base64(embedding, strict_mode=True)
+            if len(raw) % FLOAT_BYTES:
+                raise BadAnswer(f"vector {row} is not whole: {len(raw)} bytes")
+            return raw
         if isinstance(embedding, list):
             with np.errstate(over="ignore"):  # to infinity, which is then refused
-                numbers = np.array(embedding, np.float32)
+                numbers = np.array(embedding, "<f4")
             if numbers.ndim == 1:
-                return numbers
+                return numbers.tobytes()
     except (TypeError, ValueError, OverflowError) as error:
         raise BadAnswer(f"vector {row} cannot be read: {error}") from error
     raise BadAnswer(f"vector {row} is neither base64 nor a list of numbers")

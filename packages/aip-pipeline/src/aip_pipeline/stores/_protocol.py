@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
@@ -257,6 +258,9 @@ class Store(Protocol):
 
     def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Return those of the hashes whose vectors are stored."""
+
+    def transaction(self) -> AbstractContextManager[Callable[[Write], Became]]:
+        """Open a transaction; what it yields adds to it, its end makes it durable."""
 
     def commit(self, write: Write) -> Became:
         """Make *write* durable in one transaction; count what it did."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
-import json
-import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
-from aip_pipeline._fingerprint import entry_id
 from aip_pipeline.stores import _schema as sql
+from aip_pipeline.stores._adder import Adder
 from aip_pipeline.stores._protocol import (
     Became,
     Counts,
@@ -24,25 +21,23 @@ from aip_pipeline.stores._protocol import (
     Entry,
     Fault,
     Hit,
-    Part,
     Settled,
     SourceState,
     StoreStatus,
     Write,
-    letters_of,
 )
+from aip_pipeline.stores._rows import entry_of, hit_of, letter_of
+from aip_pipeline.stores._scan import matching, nearest
 from aip_pipeline.stores._verify import Verification, run_script
-from aip_readers import Chunk
 
 LOOK_UP_HASHES = 500  # SQLite's oldest default allows 999 parameters
-SCAN_ROWS = 4096  # vectors held at once by a search: 4 MiB at 256 dimensions
 
 
 class SqliteStore:
     """Keep everything in one SQLite file; full text by FTS5, vectors as BLOBs.
 
     Python's sqlite3 can often not load extensions, so vectors are compared by numpy,
-    exactly, `SCAN_ROWS` at a time.
+    exactly, a block at a time.
 
     Args:
         path: the file; made on first use.
@@ -56,7 +51,6 @@ class SqliteStore:
         self.path = Path(path)
         self._create = create
         self._connection: sqlite3.Connection | None = None
-        self._source_ids: dict[str, tuple[int, int]] = {}
         self._lock = FileLock(f"{self.path}.lock", blocking=False)
 
     def __enter__(self) -> Self:
@@ -123,7 +117,6 @@ class SqliteStore:
                 # After "disk full" SQLite may have rolled back already.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                self._source_ids.clear()
                 raise
 
     def _ensure_tables(self) -> None:
@@ -271,32 +264,25 @@ class SqliteStore:
                 found.update(row[0] for row in rows)
         return found
 
-    def commit(self, write: Write) -> Became:
-        """Make *write* durable in one transaction; count what it did.
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[[Write], Became]]:
+        """Open a transaction; what is yielded adds to it, the end makes it durable.
 
         Raises:
             StoreError: the disk is full, or the file cannot be written; what earlier
-                transactions stored is whole.
+                transactions stored is whole, and nothing of this one is.
         """
-        total = Became()
         with self._transaction() as db:
-            if write.canaries is not None:
-                row = ("canaries", write.canaries)
-                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
-            db.executemany(sql.ADD_VECTOR, write.vectors)
-            for part in write.parts:
-                became = self._add_part(db, part, write)
-                total = Became(*map(sum, zip(total, became, strict=True)))
-            deleted = sum(self._remove(db, uri) for uri in write.removed)
-        return total._replace(deleted=deleted)
+            yield Adder(db).add
 
-    def _remove(self, db: sqlite3.Connection, uri: str) -> int:
-        """Forget a source; return how many chunks went with it."""
-        (source,) = db.execute("SELECT id FROM source WHERE uri = ?", (uri,)).fetchone()
-        deleted = db.execute("DELETE FROM chunk WHERE source = ?", (source,)).rowcount
-        db.execute("DELETE FROM dead WHERE source = ?", (source,))
-        db.execute("DELETE FROM source WHERE id = ?", (source,))
-        return deleted
+    def commit(self, write: Write) -> Became:
+        """Make one *write* durable in a transaction of its own.
+
+        Raises:
+            StoreError: as for `transaction`.
+        """
+        with self.transaction() as add:
+            return add(write)
 
     def canaries(self) -> str | None:
         """Return the canary vectors, as the run that made the store wrote them."""
@@ -309,73 +295,10 @@ class SqliteStore:
             for row in self._db.execute("SELECT uri FROM source ORDER BY uri"):
                 yield row[0]
 
-    def _add_part(self, db: sqlite3.Connection, part: Part, write: Write) -> Became:
-        if part.restart:
-            self._begin_version(db, part)
-        source, generation = self._source_id(db, part.uri)
-        rows, letters = _rows(part, write, source, generation)
-        db.executemany(sql.ADD_CHUNK, rows)
-        db.executemany(sql.ADD_DEAD, letters)
-        became = Became(len(rows), part.filtered, len(letters))
-        resume = (part.resume_offset, part.resume_line, part.resume_ordinal)
-        progress = (part.next_ordinal, *resume, part.damage_offset)
-        db.execute(sql.ADVANCE_VERSION, (*became[:3], *progress, source))
-        if part.last:
-            self._complete_version(db, part.uri, source, generation)
-        return became
-
-    def _begin_version(self, db: sqlite3.Connection, part: Part) -> None:
-        """Start the next version of a source; drop what another attempt left."""
-        db.execute(sql.BEGIN_VERSION, (part.uri, part.fingerprint))
-        self._source_ids.pop(part.uri, None)
-        source, generation = self._source_id(db, part.uri)
-        for table in ("chunk", "dead"):
-            db.execute(
-                f"DELETE FROM {table} WHERE source = ? AND generation = ?",  # noqa: S608  # two fixed names
-                (source, generation),
-            )
-
-    def _complete_version(
-        self, db: sqlite3.Connection, uri: str, source: int, generation: int
-    ) -> None:
-        """Retire the old version in the transaction that completes the new one."""
-        for table in ("chunk", "dead"):
-            db.execute(
-                f"DELETE FROM {table} WHERE source = ? AND generation < ?",  # noqa: S608  # two fixed names
-                (source, generation),
-            )
-        db.execute(sql.COMPLETE_VERSION, (source,))
-        self._source_ids.pop(uri, None)
-
-    def _source_id(self, db: sqlite3.Connection, uri: str) -> tuple[int, int]:
-        """Return a source's id and the generation being written.
-
-        Remembered only while a version is being written, one source at a time.
-        """
-        known = self._source_ids.get(uri)
-        if known is None:
-            row = db.execute("SELECT id, generation FROM source WHERE uri = ?", (uri,))
-            source, generation = row.fetchone()
-            known = self._source_ids[uri] = (source, generation + 1)
-        return known
-
     def by_vector(self, vector: bytes, *, k: int) -> list[tuple[int, float]]:
         """Return the ids and cosines of the k nearest chunks, nearest first."""
-        import numpy as np  # noqa: PLC0415  # only a search needs it
-
-        wanted = np.frombuffer(vector, dtype=np.float32)
-        best: list[tuple[float, int]] = []
         with self._named():
-            cursor = self._db.execute(sql.LIVE_VECTORS)
-            while rows := cursor.fetchmany(SCAN_ROWS):
-                flat = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
-                block = flat.reshape(len(rows), -1)
-                norms = np.sqrt(np.einsum("ij,ij->i", block, block))
-                scores = block @ wanted / np.maximum(norms, 1e-12)
-                top = np.argsort(-scores, kind="stable")[:k]
-                found = [(float(scores[i]), -rows[i][0]) for i in top.tolist()]
-                best = heapq.nlargest(k, best + found)
-        return [(-chunk, score) for score, chunk in best]
+            return nearest(self._db, vector, k=k)
 
     def by_words(self, query: str, *, k: int) -> list[tuple[int, float]]:
         """Return the ids and BM25 scores of the k best chunks, best first.
@@ -383,17 +306,13 @@ class SqliteStore:
         Raises:
             ConfigError: the store was made without full text.
         """
-        words = dict.fromkeys(re.findall(r"\w+", query))
-        if not words:
-            return []
         with self._named():
             if self._meta("fulltext") != "1":
                 raise ConfigError(
                     f"the store at {self.path} was made with --no-fulltext: "
                     "search it with --mode vector"
                 )
-            match = " OR ".join(f'"{word}"' for word in words)
-            return self._db.execute(sql.LIVE_WORDS, (match, k)).fetchall()
+            return matching(self._db, query, k=k)
 
     def hits(self, ranked: Iterable[tuple[int, float]]) -> list[Hit]:
         """Return the passages of ranked chunk ids, in their order."""
@@ -402,7 +321,7 @@ class SqliteStore:
         with self._named():
             rows = self._db.execute(sql.FIND_HITS.format(marks=marks), list(scores))
             by_id = {row[0]: row for row in rows}
-        return [_hit(by_id[chunk], score) for chunk, score in scores.items()]
+        return [hit_of(by_id[chunk], score) for chunk, score in scores.items()]
 
     def entries(self) -> Iterator[Entry]:
         """Yield every live chunk by source and ordinal, all of one moment.
@@ -419,24 +338,24 @@ class SqliteStore:
                         f"chunk {row[1]} of {row[0]} has no vector in the store at "
                         f"{self.path}: run `aip verify --repair`, then ingest again"
                     )
-                yield _entry(row)
+                yield entry_of(row)
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield what stands dead, by source and offset."""
         with self._named():
             for row in self._db.execute(sql.ALL_DEAD):
-                yield _letter(row)
+                yield letter_of(row)
 
     def dead_letter(self, number: int) -> DeadLetter | None:
         """Return the dead letter of an id."""
         with self._named():
             row = self._db.execute(sql.DEAD_BY_ID, (number,)).fetchone()
-        return None if row is None else _letter(row)
+        return None if row is None else letter_of(row)
 
     def dead_after(self, number: int, *, limit: int) -> list[DeadLetter]:
         """Return the next dead letters by id."""
         with self._named():
-            return [*map(_letter, self._db.execute(sql.DEAD_AFTER, (number, limit)))]
+            return [*map(letter_of, self._db.execute(sql.DEAD_AFTER, (number, limit)))]
 
     def settle(self, settled: Settled) -> None:
         """Make durable, in one transaction, what became of dead letters.
@@ -470,60 +389,6 @@ class SqliteStore:
             embedder=spec,
             dimensions=None if length is None else length // 4,
         )
-
-
-def _rows(
-    part: Part, write: Write, source: int, generation: int
-) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """Turn a part into rows of `chunk` and of `dead`."""
-    pairs = zip(part.chunks, part.hashes, strict=True)
-    rows = [
-        _chunk_row(chunk, text_hash, source, generation)
-        for chunk, text_hash in pairs
-        if text_hash not in write.poison
-    ]
-    letters: list[tuple[object, ...]] = [
-        (source, generation, *letter[1:8], *_more(letter.within, letter.metadata))
-        for letter in letters_of(part, write.poison)
-    ]
-    return rows, letters
-
-
-def _chunk_row(
-    chunk: Chunk, text_hash: bytes, source: int, generation: int
-) -> tuple[object, ...]:
-    first, last, metadata = _more(chunk.within, chunk.metadata)
-    where = (source, generation, chunk.ordinal, chunk.start, chunk.end, first, last)
-    return (*where, chunk.line, text_hash, chunk.text, metadata)
-
-
-def _more(
-    within: tuple[int, int] | None, metadata: Mapping[str, object] | None
-) -> tuple[int | None, int | None, str | None]:
-    first, last = within or (None, None)
-    return first, last, json.dumps(metadata, default=str) if metadata else None
-
-
-def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    *start, first, last, metadata, number = row
-    within = None if first is None else (first, last)
-    more = json.loads(metadata) if metadata else None
-    return DeadLetter(*start)._replace(within=within, metadata=more, id=number)
-
-
-def _hit(row: tuple[Any, ...], score: float) -> Hit:
-    _, uri, start, end, within_start, within_end, line, text, metadata = row
-    within = None if within_start is None else (within_start, within_end)
-    more = json.loads(metadata) if metadata else {}
-    return Hit(score, uri, start, end, line, text, more, within)
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    uri, ordinal, start, end, first, last, line, text_hash, text, metadata, vector = row
-    within = None if first is None else (first, last)
-    more = json.loads(metadata) if metadata else {}
-    name = entry_id(uri, ordinal=ordinal, text_hash=text_hash)
-    return Entry(name, uri, start, end, line, within, text, vector, more)
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:

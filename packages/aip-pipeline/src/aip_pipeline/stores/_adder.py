@@ -1,0 +1,96 @@
+"""What one transaction of the SQLite store writes."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from aip_pipeline.stores import _schema as sql
+from aip_pipeline.stores._protocol import Became, Part, Write
+from aip_pipeline.stores._rows import rows_of
+
+
+class Adder:
+    """Add to an open transaction; made anew for each, and forgotten with it.
+
+    Args:
+        db: the connection, inside the transaction.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._source_ids: dict[str, tuple[int, int]] = {}
+
+    def add(self, write: Write) -> Became:
+        """Add vectors first, then what needs them; count what it did."""
+        if write.canaries is not None:
+            row = ("canaries", write.canaries)
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
+        self._db.executemany(sql.ADD_VECTOR, write.vectors)
+        total = Became()
+        for part in write.parts:
+            became = self._part(part, write)
+            total = Became(*map(sum, zip(total, became, strict=True)))
+        deleted = sum(self._remove(uri) for uri in write.removed)
+        return total._replace(deleted=deleted)
+
+    def _part(self, part: Part, write: Write) -> Became:
+        if part.restart:
+            self._begin_version(part)
+        source, generation = self._source_id(part.uri)
+        rows, letters = rows_of(part, write, source, generation)
+        self._db.executemany(sql.ADD_CHUNK, rows)
+        self._db.executemany(sql.ADD_DEAD, letters)
+        became = Became(len(rows), part.filtered, len(letters))
+        resume = (part.resume_offset, part.resume_line, part.resume_ordinal)
+        progress = (part.next_ordinal, *resume, part.damage_offset)
+        self._db.execute(sql.ADVANCE_VERSION, (*became[:3], *progress, source))
+        if part.last:
+            self._complete_version(part.uri, source, generation)
+        return became
+
+    def _begin_version(self, part: Part) -> None:
+        """Start the next version of a source; drop what another attempt left."""
+        self._db.execute(sql.BEGIN_VERSION, (part.uri, part.fingerprint))
+        self._source_ids.pop(part.uri, None)
+        source, generation = self._source_id(part.uri)
+        for table in ("chunk", "dead"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE source = ? AND generation = ?",  # noqa: S608  # two fixed names
+                (source, generation),
+            )
+
+    def _complete_version(self, uri: str, source: int, generation: int) -> None:
+        """Retire the old version in the transaction that completes the new one."""
+        for table in ("chunk", "dead"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE source = ? AND generation < ?",  # noqa: S608  # two fixed names
+                (source, generation),
+            )
+        self._db.execute(sql.COMPLETE_VERSION, (source,))
+        self._source_ids.pop(uri, None)
+
+    def _source_id(self, uri: str) -> tuple[int, int]:
+        """Return a source's id and the generation being written.
+
+        Remembered only while a version is being written, one source at a time.
+        """
+        known = self._source_ids.get(uri)
+        if known is None:
+            row = self._db.execute(
+                "SELECT id, generation FROM source WHERE uri = ?", (uri,)
+            )
+            source, generation = row.fetchone()
+            known = self._source_ids[uri] = (source, generation + 1)
+        return known
+
+    def _remove(self, uri: str) -> int:
+        """Forget a source; return how many chunks went with it."""
+        (source,) = self._db.execute(
+            "SELECT id FROM source WHERE uri = ?", (uri,)
+        ).fetchone()
+        deleted = self._db.execute(
+            "DELETE FROM chunk WHERE source = ?", (source,)
+        ).rowcount
+        self._db.execute("DELETE FROM dead WHERE source = ?", (source,))
+        self._db.execute("DELETE FROM source WHERE id = ?", (source,))
+        return deleted

@@ -1,0 +1,72 @@
+"""Chunks, letters and hits to rows of the tables, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aip_pipeline._fingerprint import entry_id
+from aip_pipeline._json import decode, encode
+from aip_pipeline.stores._protocol import (
+    DeadLetter,
+    Entry,
+    Hit,
+    Part,
+    Write,
+    letters_of,
+)
+from aip_readers import Chunk
+
+
+def rows_of(
+    part: Part, write: Write, source: int, generation: int
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """Turn a part into rows of `chunk` and of `dead`."""
+    pairs = zip(part.chunks, part.hashes, strict=True)
+    rows = [
+        _chunk_row(chunk, text_hash, source, generation)
+        for chunk, text_hash in pairs
+        if text_hash not in write.poison
+    ]
+    letters: list[tuple[object, ...]] = [
+        (source, generation, *letter[1:8], *_more(letter.within, letter.metadata))
+        for letter in letters_of(part, write.poison)
+    ]
+    return rows, letters
+
+
+def _chunk_row(
+    chunk: Chunk, text_hash: bytes, source: int, generation: int
+) -> tuple[object, ...]:
+    first, last, metadata = _more(chunk.within, chunk.metadata)
+    where = (source, generation, chunk.ordinal, chunk.start, chunk.end, first, last)
+    return (*where, chunk.line, text_hash, chunk.text, metadata)
+
+
+def _more(
+    within: tuple[int, int] | None, metadata: Mapping[str, object] | None
+) -> tuple[int | None, int | None, str | None]:
+    first, last = within or (None, None)
+    return first, last, encode(metadata).decode() if metadata else None
+
+
+def letter_of(row: tuple[Any, ...]) -> DeadLetter:
+    *start, first, last, metadata, number = row
+    within = None if first is None else (first, last)
+    more = decode(metadata) if metadata else None
+    return DeadLetter(*start)._replace(within=within, metadata=more, id=number)
+
+
+def hit_of(row: tuple[Any, ...], score: float) -> Hit:
+    _, uri, start, end, within_start, within_end, line, text, metadata = row
+    within = None if within_start is None else (within_start, within_end)
+    more = decode(metadata) if metadata else {}
+    return Hit(score, uri, start, end, line, text, more, within)
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    uri, ordinal, start, end, first, last, line, text_hash, text, metadata, vector = row
+    within = None if first is None else (first, last)
+    more = decode(metadata) if metadata else {}
+    name = entry_id(uri, ordinal=ordinal, text_hash=text_hash)
+    return Entry(name, uri, start, end, line, within, text, vector, more)
