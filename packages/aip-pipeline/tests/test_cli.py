@@ -206,11 +206,14 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(folder: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 
-    small = ("--max-memory", "1M")  # makes transactions small, too
-    failed = aip(folder.parent, "ingest", "notes", *small, limit=limit)
+    # Slow enough for several transactions before the disk is full.
+    with serving(delay_s=0.05) as (url, _):
+        flags = ["--embedder", "openai:test", "--base-url", url, "--concurrency", "2"]
+        flags += ["--batch-size", "32", "--max-memory", "1M"]
+        failed = aip(folder.parent, "ingest", "notes", *flags, limit=limit)
+        done = aip(folder.parent, "ingest", "notes", *flags, "--json")
     assert failed.returncode == 1
     assert "free some disk space and run again" in only_line(failed.stderr)
-    done = aip(folder.parent, "ingest", "notes", "--json")
     assert done.returncode == 0
     report = json.loads(done.stdout)
     assert report["read"] == report["stored"] + report["unchanged"] == 3002
