@@ -24,6 +24,7 @@ from aip_pipeline._errors import (
     PipelineError,
     PruneRefused,
 )
+from aip_pipeline._events import RunLog
 from aip_pipeline._pruning import check_prune, look_for_vanished, vanished_uris
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._report import IngestReport, peak_memory_bytes
@@ -86,6 +87,7 @@ class Ingestion:
         self._budget = ByteBudget(settings.max_memory_bytes)
         self._spending = TokenBudget(settings.token_limit())
         self._bottleneck = Bottleneck()
+        self._log = RunLog()
         self._any_embedded = False
         self._accepted = 0
         self._writing_bytes = 0
@@ -107,17 +109,26 @@ class Ingestion:
 
     async def run(self) -> IngestReport:
         """Ingest the sources; see `ingest`."""
-        started = monotonic()
+        started, outcome = monotonic(), "failed"
+        self._log.started(self.settings, sources=len(self._sources))
         try:
             check_sources(self._sources)
             await self._run()
+            outcome = self._ended()
         finally:
             report = self.report
             report.seconds = monotonic() - started
             report.peak_memory_bytes = peak_memory_bytes()
             report.bottleneck = self._bottleneck.name
+            self._log.retries(report.retries)
+            self._log.finished(report, outcome=outcome)
         self._check(report)
         return report
+
+    def _ended(self) -> str:
+        if self.interrupted:
+            return "interrupted"
+        return "stopped by a budget" if self.exhausted else "done"
 
     def _check(self, report: IngestReport) -> None:
         """Compare what the reader counted with what the writer made durable."""
@@ -362,6 +373,8 @@ class Ingestion:
         """Count what is durable, and only that."""
         self.report.add(done.counts)
         self._account()
+        self._log.retries(report.retries)
+        self._log.committed(done, _letters(done.pages, self._poison))
         if self._on_dead is not None:
             for letter in done.letters:
                 self._on_dead(letter)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from difflib import get_close_matches
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from aip_pipeline._redaction import without_password
 from aip_pipeline.cli._ingest import command as ingest
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import Setting, json_option, settings_file, variable
@@ -56,7 +56,7 @@ command.params[:0] = [param for param in ingest.params if isinstance(param, Sett
 def _shown(value: object) -> object:
     """Hide a password that an address carries."""
     if isinstance(value, str):
-        return re.sub(r"//[^/@]*@", "//***@", value)
+        return without_password(value)
     return value
 
 

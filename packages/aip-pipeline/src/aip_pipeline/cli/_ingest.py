@@ -12,6 +12,7 @@ import click
 
 from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
+from aip_pipeline.cli._json_log import json_log
 from aip_pipeline.cli._main import BUDGET_SPENT, DEAD_LETTERS, INTERRUPTED, OK
 from aip_pipeline.cli._options import (
     Size,
@@ -48,9 +49,15 @@ from aip_pipeline.cli._source_options import settings_of, source_options
     metavar="SECONDS",
     help="Longest wait, after Ctrl-C, for what is in flight.",
 )
+@option("--log-json", is_flag=True, help="Log to stderr, one JSON object a line.")
 @json_option
 def command(
-    *, sources: tuple[str, ...], as_json: bool, drain: float, **given: Any
+    *,
+    sources: tuple[str, ...],
+    as_json: bool,
+    log_json: bool,
+    drain: float,
+    **given: Any,
 ) -> int:
     """Read, chunk, embed and store files, folders (recursive) and globs.
 
@@ -61,7 +68,9 @@ def command(
       AIP_API_KEY=... aip ingest docs --embedder openai:text-embedding-3-small
       aip ingest docs --embedder openai:nomic --base-url http://127.0.0.1:8080/v1
     """
-    with Progress(quiet=as_json) as progress:
+    debug = bool(click.get_current_context().find_root().params.get("debug"))
+    logging = json_log(wanted=log_json, debug=debug)
+    with logging, Progress(quiet=as_json, mute=log_json) as progress:
         report = IngestReport()
         try:
             run = Ingestion(

@@ -25,10 +25,12 @@ class Progress:
 
     Args:
         quiet: show no progress and no summary; dead letters and errors are still told.
+        mute: show nothing on stderr, where the log goes.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._moving = sys.stderr.isatty() and not quiet
+    def __init__(self, *, quiet: bool, mute: bool = False) -> None:
+        self._moving = sys.stderr.isatty() and not quiet and not mute
+        self._mute = mute
         self._status: Status | None = None
         self._letters = 0
 
@@ -54,6 +56,8 @@ class Progress:
 
     def say(self, sentence: str) -> None:
         """Print one line, above the moving part."""
+        if self._mute:
+            return
         if self._status is not None:
             self._status.console.print(
                 f"aip: {sentence}", highlight=False, markup=False
