@@ -7,7 +7,6 @@ that write structured logs. Nothing is configured here: who wants to see it does
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aip_pipeline._redaction import without_password
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from aip_pipeline._report import IngestReport
     from aip_pipeline._settings import IngestSettings
     from aip_pipeline._writing import Committed
-    from aip_pipeline.stores import DeadLetter
 
 LOGGER = logging.getLogger(__name__)
 # Without a handler of its own, Python prints a library's warnings on stderr.
@@ -42,33 +40,33 @@ class RunLog:
             base_url=None if base_url is None else without_password(base_url),
         )
 
-    def committed(self, done: Committed, letters: Iterable[DeadLetter]) -> None:
+    def committed(self, done: Committed) -> None:
         """Log one transaction, the sources that it completed, and what is dead."""
-        became = done.became
+        counts = done.counts
         _log(
             logging.INFO,
             "commit",
             "transaction committed",
-            **became._asdict(),
-            embedded=done.embedded,
+            stored=counts.stored,
+            filtered=counts.filtered,
+            dead=counts.dead,
+            deleted=counts.deleted,
+            embedded=counts.embedded,
         )
-        for letter in letters:
-            place = {"source": letter.source, "start": letter.start, "end": letter.end}
-            why = {"line": letter.line, "reason": letter.reason}
+        for letter in done.letters:
             _log(
                 logging.WARNING,
                 "dead_letter",
                 "a text could not be stored",
-                **place,
-                **why,
+                source=letter.source,
+                start=letter.start,
+                end=letter.end,
+                line=letter.line,
+                reason=letter.reason,
                 attempts=letter.attempts,
             )
-        if LOGGER.isEnabledFor(logging.INFO):
-            for page in done.pages:
-                for part in page.parts:
-                    if part.last:
-                        said = "source finished"
-                        _log(logging.INFO, "source_finished", said, source=part.uri)
+        for uri in done.finished:
+            _log(logging.INFO, "source_finished", "source finished", source=uri)
 
     def retries(self, total: int) -> None:
         """Log how many requests were sent again since the last call."""

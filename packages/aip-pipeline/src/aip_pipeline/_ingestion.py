@@ -373,8 +373,8 @@ class Ingestion:
         """Count what is durable, and only that."""
         self.report.add(done.counts)
         self._account()
-        self._log.retries(report.retries)
-        self._log.committed(done, _letters(done.pages, self._poison))
+        self._log.retries(self.report.retries)
+        self._log.committed(done)
         if self._on_dead is not None:
             for letter in done.letters:
                 self._on_dead(letter)

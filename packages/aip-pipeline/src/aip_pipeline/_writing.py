@@ -52,6 +52,7 @@ class Committed:
 
     counts: IngestReport = field(default_factory=IngestReport)
     letters: list[DeadLetter] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
 
     def add(self, became: Became) -> None:
         """Count what one write of the transaction did."""
@@ -138,6 +139,7 @@ class Writer:
         if isinstance(item, Page):
             item.count_into(done.counts)
             done.letters.extend(item.letters(self._poison))
+            done.finished.extend(part.uri for part in item.parts if part.last)
             return Write(parts=item.parts, poison=self._poison)
         if isinstance(item, Vectors):
             rows = [row.tobytes() for row in item.array]
