@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,3 +40,13 @@ class Aip:
         code = ended.value.code
         assert isinstance(code, int)
         return Ran(code, printed.out, printed.err)
+
+
+async def aip_process(*args: str, **variables: str) -> asyncio.subprocess.Process:
+    """Start `aip` as a process in the working folder, with some variables set."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "aip_pipeline", *args),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | variables,
+    )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from command import Aip
+from command import Aip, aip_process
 from openai_server import OpenAIServer
 
 from aip_pipeline import Ingestion, IngestSettings, open_embedder
@@ -21,14 +18,9 @@ KEY = "canary-4711-secret"
 
 async def ran(*args: str) -> tuple[int | None, bytes]:
     """Run `aip` as a process with the key set; return its code and all it said."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "aip_pipeline", *args),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | {"AIP_API_KEY": KEY},
-    )
-    said, _ = await process.communicate()
-    return process.returncode, said
+    process = await aip_process(*args, AIP_API_KEY=KEY)
+    out, err = await process.communicate()
+    return process.returncode, out + err
 
 
 @pytest.fixture
@@ -61,7 +53,9 @@ async def test_a_key_is_in_no_artefact_of_a_run(aip: Aip) -> None:
     (aip.folder / "a.jsonl").write_text("\n".join(lines))
     async with OpenAIServer(poison="POISON", key=KEY, fault_rate=0.1) as server:
         flags = ("--embedder", "openai:test", "--base-url", server.base_url)
-        code, said = await ran("--debug", "ingest", "a.jsonl", *flags, "--log-json")
+        code, said = await ran(
+            "--debug", "ingest", "a.jsonl", *flags, "--log-json", "--report", "r.html"
+        )
         assert code == 3
         for args in (["dead", "list"], ["dead", "retry"], ["status"], ["config"]):
             said += (await ran(*args))[1]

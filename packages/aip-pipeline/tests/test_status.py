@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 
-from command import Aip
+from command import Aip, aip_process
 from openai_server import OpenAIServer
-
-
-async def aip_process(*args: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "aip_pipeline", *args),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
 
 
 def is_running(process: asyncio.subprocess.Process) -> bool:

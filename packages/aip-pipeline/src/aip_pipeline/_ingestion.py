@@ -27,7 +27,8 @@ from aip_pipeline._errors import (
 from aip_pipeline._events import RunLog
 from aip_pipeline._pruning import check_prune, look_for_vanished, vanished_uris
 from aip_pipeline._reading import Page, PageReader
-from aip_pipeline._report import IngestReport, peak_memory_bytes
+from aip_pipeline._report import IngestReport, peak_memory_bytes, resident_bytes
+from aip_pipeline._sampling import Sample
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._spending import TokenBudget
 from aip_pipeline._writing import (
@@ -98,6 +99,32 @@ class Ingestion:
     def bottleneck(self) -> str:
         """The stage that the rest most often waited for so far."""
         return self._bottleneck.name
+
+    def sample(self, at_s: float) -> Sample:
+        """Return how the run stands; call it on the event loop.
+
+        Args:
+            at_s: the time to put on it, in seconds since the start.
+        """
+        report = self.report
+        # There is no batcher, and no embedder, until the run has begun.
+        batcher: Batcher | None = getattr(self, "_batcher", None)
+        embedder: Embedder | None = getattr(self, "_embedder", None)
+        stats = getattr(embedder, "stats", None)  # an HTTP embedder's client may tell
+        quantiles = {} if stats is None else stats.latency_s
+        return Sample(
+            at_s=at_s,
+            stored=report.stored,
+            tokens=report.tokens,
+            in_flight=stats.in_flight if stats else batcher.in_flight if batcher else 0,
+            limit=None if stats is None else stats.limit,
+            held_bytes=self._budget.used_bytes,
+            memory_bytes=resident_bytes(),
+            retries=report.retries if embedder is None else embedder.usage.retries,
+            limited=0 if stats is None else stats.retried.get("429", 0),
+            latency_p50_s=quantiles.get("p50"),
+            latency_p90_s=quantiles.get("p90"),
+        )
 
     def drain(self) -> None:
         """Stop reading; what is in flight is embedded and stored, then `run` returns.

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +22,9 @@ from aip_pipeline.cli._options import (
     option,
 )
 from aip_pipeline.cli._progress import Progress
+from aip_pipeline.cli._report_file import ReportFile
 from aip_pipeline.cli._source_options import settings_of, source_options
+from aip_pipeline.stores import DeadLetter
 
 
 @click.command(
@@ -49,6 +53,12 @@ from aip_pipeline.cli._source_options import settings_of, source_options
     metavar="SECONDS",
     help="Longest wait, after Ctrl-C, for what is in flight.",
 )
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="Write a page with plots, costs and what was skipped.",
+)
 @option("--log-json", is_flag=True, help="Log to stderr, one JSON object a line.")
 @json_option
 def command(
@@ -56,6 +66,7 @@ def command(
     sources: tuple[str, ...],
     as_json: bool,
     log_json: bool,
+    report: Path | None,
     drain: float,
     **given: Any,
 ) -> int:
@@ -65,32 +76,47 @@ def command(
     Examples:
       aip ingest docs README.md
       aip ingest 'logs/*.jsonl.gz' --text-field message
+      aip ingest docs --report report.html
       AIP_API_KEY=... aip ingest docs --embedder openai:text-embedding-3-small
       aip ingest docs --embedder openai:nomic --base-url http://127.0.0.1:8080/v1
     """
     debug = bool(click.get_current_context().find_root().params.get("debug"))
     logging = json_log(wanted=log_json, debug=debug)
     with logging, Progress(quiet=as_json, mute=log_json) as progress:
-        report = IngestReport()
+        counted = IngestReport()
         try:
+            file = ReportFile(report)
             run = Ingestion(
-                sources, settings=settings_of(given), on_dead=progress.dead_letter
+                sources,
+                settings=settings_of(given),
+                on_dead=_each(progress.dead_letter, file.recorder.dead_letter),
             )
-            report = run.report
-            asyncio.run(_drive(run, progress, drain_s=drain))
+            counted = run.report
+            with file.written_of(run):
+                asyncio.run(_drive(run, progress, drain_s=drain, file=file))
         finally:
             if as_json:
-                click.echo(json.dumps(report.as_dict()))
+                click.echo(json.dumps(counted.as_dict()))
     if not as_json:
         progress.summary(run)
     if run.interrupted:
         return INTERRUPTED
     if run.exhausted:
         return BUDGET_SPENT
-    return DEAD_LETTERS if report.dead else OK
+    return DEAD_LETTERS if counted.dead else OK
 
 
-async def _drive(run: Ingestion, progress: Progress, *, drain_s: float) -> None:
+def _each(*callbacks: Callable[[DeadLetter], None]) -> Callable[[DeadLetter], None]:
+    def call(letter: DeadLetter) -> None:
+        for callback in callbacks:
+            callback(letter)
+
+    return call
+
+
+async def _drive(
+    run: Ingestion, progress: Progress, *, drain_s: float, file: ReportFile
+) -> None:
     """Run to the end, or until interrupted; once drains, twice stops."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
@@ -107,11 +133,14 @@ async def _drive(run: Ingestion, progress: Progress, *, drain_s: float) -> None:
         # Windows has no signal handlers on its loop; Ctrl-C then stops at once.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, interrupt)
-    display = asyncio.create_task(progress.follow(run))
+    watching = [asyncio.create_task(progress.follow(run))]
+    if file.wanted:
+        watching.append(asyncio.create_task(file.recorder.follow(run)))
     try:
         await run.run()
     except asyncio.CancelledError:
         if not run.interrupted:
             raise
     finally:
-        display.cancel()
+        for task_watching in watching:
+            task_watching.cancel()

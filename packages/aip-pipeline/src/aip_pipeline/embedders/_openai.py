@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from aip_httpclient import AsyncHttpClient, CallError, Rate, Retry
+from aip_httpclient import AsyncHttpClient, CallError, Rate, Retry, Stats
 from aip_pipeline._errors import (
     ConfigError,
     EmbedderDenied,
@@ -118,6 +118,11 @@ class OpenAIEmbedder:
             self._usage.requests = stats.sent
             self._usage.retries = stats.retries + self._asked_again
         return self._usage
+
+    @property
+    def stats(self) -> Stats | None:
+        """What the HTTP client sees of itself; None while it is closed."""
+        return None if self._client is None else self._client.stats
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed *texts*.
