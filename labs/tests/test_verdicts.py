@@ -21,7 +21,6 @@ from labs.experiments import (
 )
 from labs.experiments._waves import Server, Wave, naive
 
-
 # The benchmarks, which have names, are run by the tests beside their own.
 NUMBERED = [made.id for made in catalogue() if made.id[0].isdigit()]
 

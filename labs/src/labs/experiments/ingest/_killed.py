@@ -36,7 +36,8 @@ class Toll:
 
     Args:
         kills: how many hit a run.
-        wasted: for each kill, texts embedded but not durable at that moment.
+        wasted: for each kill, texts embedded but not durable at that moment; the
+            few by which a run knows its model again are among them.
         again: texts embedded more than once, counted by the server.
         harm: found in the stores that were completed.
         completed: stores that were filled to the end and compared.
