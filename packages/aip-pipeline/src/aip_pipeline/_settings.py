@@ -56,7 +56,7 @@ class IngestSettings:
     format: Format = "auto"
     text_field: str = "text"
     id_field: str | None = None
-    max_memory_bytes: int = 12 * MIB
+    max_memory_bytes: int = 8 * MIB
     max_tokens: int | None = None
     max_cost: float | None = None
     price: float | None = None

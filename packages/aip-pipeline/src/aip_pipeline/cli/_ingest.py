@@ -39,7 +39,7 @@ from aip_pipeline.stores import DeadLetter
 @option(
     "--max-memory",
     type=Size(),
-    default="12M",
+    default="8M",
     help="Bound on text and vectors in flight.",
 )
 @option("--max-tokens", type=click.IntRange(0), help="Stop before spending more.")

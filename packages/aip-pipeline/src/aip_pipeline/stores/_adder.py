@@ -19,6 +19,15 @@ class Adder:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._source_ids: dict[str, tuple[int, int]] = {}
+        # Ids of rows deleted on the way are not used again: what this transaction
+        # added is then all that stands from here on.
+        (self._first_id,) = db.execute(sql.NEXT_CHUNK).fetchone()
+        self._next_id: int = self._first_id
+
+    def finish(self, *, fulltext: bool) -> None:
+        """Index what was added; call it once, at the end."""
+        if fulltext and self._next_id > self._first_id:
+            self._db.execute(sql.INDEX_CHUNKS, (self._first_id,))
 
     def add(self, write: Write) -> Became:
         """Add vectors first, then what needs them; count what it did."""
@@ -37,7 +46,8 @@ class Adder:
         if part.restart:
             self._begin_version(part)
         source, generation = self._source_id(part.uri)
-        rows, letters = rows_of(part, write, source, generation)
+        rows, letters = rows_of(part, write, source, generation, first_id=self._next_id)
+        self._next_id += len(rows)
         self._db.executemany(sql.ADD_CHUNK, rows)
         self._db.executemany(sql.ADD_DEAD, letters)
         became = Became(len(rows), part.filtered, len(letters))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from aip_pipeline._fingerprint import entry_id
@@ -19,13 +20,13 @@ from aip_readers import Chunk
 
 
 def rows_of(
-    part: Part, write: Write, source: int, generation: int
+    part: Part, write: Write, source: int, generation: int, *, first_id: int
 ) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """Turn a part into rows of `chunk` and of `dead`."""
-    pairs = zip(part.chunks, part.hashes, strict=True)
+    """Turn a part into rows of `chunk`, with ids from *first_id* on, and of `dead`."""
+    ids = count(first_id)
     rows = [
-        _chunk_row(chunk, text_hash, source, generation)
-        for chunk, text_hash in pairs
+        (next(ids), source, generation, *_chunk_row(chunk, text_hash))
+        for chunk, text_hash in zip(part.chunks, part.hashes, strict=True)
         if text_hash not in write.poison
     ]
     letters: list[tuple[object, ...]] = [
@@ -35,12 +36,10 @@ def rows_of(
     return rows, letters
 
 
-def _chunk_row(
-    chunk: Chunk, text_hash: bytes, source: int, generation: int
-) -> tuple[object, ...]:
+def _chunk_row(chunk: Chunk, text_hash: bytes) -> tuple[object, ...]:
     first, last, metadata = _more(chunk.within, chunk.metadata)
-    where = (source, generation, chunk.ordinal, chunk.start, chunk.end, first, last)
-    return (*where, chunk.line, text_hash, chunk.text, metadata)
+    where = (chunk.ordinal, chunk.start, chunk.end, first, last, chunk.line)
+    return (*where, text_hash, chunk.text, metadata)
 
 
 def _more(

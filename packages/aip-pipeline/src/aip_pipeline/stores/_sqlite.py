@@ -273,7 +273,9 @@ class SqliteStore:
                 transactions stored is whole, and nothing of this one is.
         """
         with self._transaction() as db:
-            yield Adder(db).add
+            adder = Adder(db)
+            yield adder.add
+            adder.finish(fulltext=self._meta("fulltext") == "1")
 
     def commit(self, write: Write) -> Became:
         """Make one *write* durable in a transaction of its own.
@@ -365,6 +367,7 @@ class SqliteStore:
         """
         with self._transaction() as db:
             db.executemany(sql.ADD_VECTOR, settled.vectors)
+            first = db.execute(sql.NEXT_CHUNK).fetchone()
             for number, text_hash in settled.stored:
                 db.execute(sql.REVIVE, (text_hash, number))
                 db.execute(sql.COUNT_REVIVED, (number,))
@@ -372,6 +375,8 @@ class SqliteStore:
             for number, poison in settled.refused:
                 db.execute(sql.REFUSE_AGAIN, (*poison, number))
             db.executemany(sql.READ_AGAIN, ((number,) for number in settled.read_again))
+            if self._meta("fulltext") == "1":
+                db.execute(sql.INDEX_CHUNKS, first)
 
     def status(self) -> StoreStatus:
         """Return the store's totals."""

@@ -15,7 +15,7 @@ from aip_pipeline.stores._protocol import Fault, Remedy
 from aip_pipeline.stores._schema import FULLTEXT
 
 BLOCK_ROWS: Final = 1024  # vectors held at once: 6 MiB at 1536 dimensions
-_FULLTEXT_NAMES: Final = ("chunk_fts", "chunk_added", "chunk_removed")
+_FULLTEXT_NAMES: Final = ("chunk_fts", "chunk_removed")
 # What SQLite says of a broken index, as opposed to a full disk or a busy file.
 _BROKEN: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT)
 

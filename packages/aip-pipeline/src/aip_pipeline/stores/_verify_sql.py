@@ -7,7 +7,6 @@ CHECK_FULLTEXT = "INSERT INTO chunk_fts (chunk_fts, rank) VALUES ('integrity-che
 REBUILD_FULLTEXT = "INSERT INTO chunk_fts (chunk_fts) VALUES ('rebuild')"
 
 DROP_FULLTEXT = """
-DROP TRIGGER IF EXISTS chunk_added;
 DROP TRIGGER IF EXISTS chunk_removed;
 DROP TABLE IF EXISTS chunk_fts;
 """
