@@ -20,10 +20,13 @@ PLAIN: Mapping[str, Any] = MappingProxyType({})
 NUL = "NUL is not text: a binary file, or UTF-16 without a byte order mark?"
 
 
-def find_encoding(source: ByteSource, encoding: str) -> tuple[str, int, bytes]:
+def find_encoding(
+    source: ByteSource, encoding: str, *, size: int = BLOCK
+) -> tuple[str, int, bytes]:
     """Return the encoding, the length of its mark, and what was read to find out.
 
-    A byte order mark decides, whatever the caller named.
+    A byte order mark decides, whatever the caller named. Reads blocks of *size* bytes,
+    and a whole one of its own where the encoding has to be detected.
     """
     if source.position:
         # The mark stands where this source was not opened: look there.
@@ -33,7 +36,8 @@ def find_encoding(source: ByteSource, encoding: str) -> tuple[str, int, bytes]:
         finally:
             head.close()
     data = b""
-    while len(data) < LONGEST and (block := source.read()):
+    size = BLOCK if encoding == "detect" else size
+    while len(data) < LONGEST and (block := source.read(size)):
         data += block
     name, mark = marked(data)
     if not name:
@@ -61,7 +65,7 @@ class TextSource:
         self._size = size
         self._at = source.position
         self.line = line
-        self.encoding, mark, self._data = find_encoding(source, encoding)
+        self.encoding, mark, self._data = find_encoding(source, encoding, size=size)
         self._at += mark
 
     def take(self) -> tuple[int, bytes]:
