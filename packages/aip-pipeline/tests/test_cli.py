@@ -119,56 +119,6 @@ def test_json_prints_one_object_of_the_documented_fields(folder: Path) -> None:
     assert list(json.loads(failed.stdout)) == REPORT_FIELDS
 
 
-def test_status_and_dead_list_tell_what_stands(folder: Path) -> None:
-    (folder / "latin.txt").write_bytes(b"caf\xe9")
-    done = aip(folder.parent, "ingest", "notes")
-    assert done.returncode == 3
-    place = f"{folder / 'latin.txt'} at byte 3 (line 1): "
-    assert only_line(done.stderr).startswith(f"aip: dead: {place}")
-    listed = aip(folder.parent, "dead", "list")
-    assert only_line(listed.stdout).startswith(f"1: {place}")
-    status = json.loads(aip(folder.parent, "status", "--json").stdout)
-    assert (status["sources"], status["chunks"], status["dead"]) == (3, 3, 1)
-
-
-def test_settings_come_from_the_environment(folder: Path) -> None:
-    env = {"AIP_STORE": "sqlite:///other.db", "AIP_CHUNK_SIZE": "20"}
-    env["AIP_CHUNK_OVERLAP"] = "0"
-    assert aip(folder.parent, "ingest", "notes", env=env).returncode == 0
-    found = texts(folder.parent / "other.db")
-    assert len(found) > 2
-    assert max(map(len, found)) <= 20
-
-
-@pytest.mark.parametrize(
-    ("args", "code", "said"),
-    [
-        (["ingest", "gone"], 2, "no such file or folder at gone: check the path"),
-        (["ingest", "*.nothing"], 2, "nothing"),
-        (["ingest"], 2, "Missing argument 'SOURCE...'"),
-        (["ingest", "notes", "--embedder", "x"], 2, "'x'"),
-        (["ingest", "notes", "--store", "mysql://h"], 2, "unknown store 'mysql'"),
-        (["ingest", "notes", "--chunk-overlap", "900"], 2, "at most half"),
-        (["ingest", "notes", "--max-memory", "much"], 2, "'much' is not a size"),
-        (["ingest", "notes", "--concurrency", "0"], 2, "neither a positive number"),
-        (["ingest", "notes", "--embedder", "openai:m"], 2, "AIP_API_KEY"),
-        (["ingest", "notes", "--store", "sqlite:////proc/x.db"], 1, "/proc/x.db"),
-        (["search", "tea"], 1, "run `aip ingest` first"),
-        (["status"], 1, "run `aip ingest` first"),
-        (["brew"], 2, "No such command 'brew'"),
-    ],
-)
-def test_a_mistake_is_one_clear_line(
-    folder: Path, args: list[str], code: int, said: str
-) -> None:
-    failed = aip(folder.parent, *args)
-    assert failed.returncode == code
-    line = only_line(failed.stderr)
-    assert line.startswith("aip: error: ")
-    assert said in line
-    assert failed.stdout == ""
-
-
 def test_a_dead_server_is_told_in_seconds_and_nothing_is_lost(folder: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -219,37 +169,6 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(folder: Path) -> None:
     assert report["read"] == report["stored"] + report["unchanged"] == 3002
     assert report["unchanged"] + report["reused"] > 0, "the first run kept something"
     assert len(texts(folder.parent / "aip.db")) == 3002
-
-
-def test_plan_sends_nothing_and_says_what_would_be_done(folder: Path) -> None:
-    flags = ("--embedder", "openai:m", "--base-url", "http://127.0.0.1:9/v1")
-    shown = aip(folder.parent, "plan", "notes", *flags, "--price", "1")
-    assert shown.returncode == 0
-    assert "Sources: 2 new, 0 changed, 0 unchanged, 0 vanished" in shown.stdout
-    assert "2 texts to embed" in shown.stdout
-    found = json.loads(aip(folder.parent, "plan", "notes", *flags, "--json").stdout)
-    assert (found["new"], found["to_embed"], found["requests"]) == (2, 2, 1)
-    assert not (folder.parent / "aip.db").exists()
-
-
-def test_a_budget_ends_the_run_with_its_own_code(folder: Path) -> None:
-    stopped = aip(folder.parent, "ingest", "notes", "--max-tokens", "1")
-    assert stopped.returncode == 4
-    assert "Stopped by the budget" in stopped.stdout
-    assert "Run the same command again" in stopped.stdout
-
-
-def test_prune_refuses_and_obeys(folder: Path) -> None:
-    aip(folder.parent, "ingest", "notes")
-    (folder / "tea.txt").unlink()
-    told = aip(folder.parent, "ingest", "notes")
-    assert "1 sources have vanished and still answer" in told.stdout
-    refused = aip(folder.parent, "ingest", "notes", "--prune")
-    assert refused.returncode == 1
-    assert "1 of 2 sources have vanished" in only_line(refused.stderr)
-    done = aip(folder.parent, "ingest", "notes", "--prune", "--yes")
-    assert "removed 1 chunks of vanished sources" in done.stdout
-    assert len(texts(folder.parent / "aip.db")) == 1
 
 
 def test_ctrl_c_drains_and_the_next_run_goes_on(folder: Path) -> None:

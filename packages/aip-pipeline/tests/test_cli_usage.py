@@ -1,0 +1,111 @@
+"""What `aip` says and returns, run inside the test's process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command import Aip
+from stored import texts
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Hold a few notes; the working folder is beside them."""
+    made = tmp_path / "notes"
+    made.mkdir()
+    (made / "bread.md").write_text("# Bread\n\nKnead the dough, let it rise, bake it.")
+    (made / "tea.txt").write_text("Boil water and pour it over the leaves.")
+    return made
+
+
+def only_line(text: str) -> str:
+    (line,) = text.splitlines()
+    return line
+
+
+def test_status_and_dead_list_tell_what_stands(aip: Aip, folder: Path) -> None:
+    (folder / "latin.txt").write_bytes(b"caf\xe9")
+    done = aip("ingest", "notes")
+    assert done.code == 3
+    place = f"{folder / 'latin.txt'} at byte 3 (line 1): "
+    assert only_line(done.err).startswith(f"aip: dead: {place}")
+    listed = aip("dead", "list")
+    assert only_line(listed.out).startswith(f"1: {place}")
+    status = json.loads(aip("status", "--json").out)
+    assert (status["sources"], status["chunks"], status["dead"]) == (3, 3, 1)
+
+
+def test_settings_come_from_the_environment(
+    aip: Aip, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIP_STORE", "sqlite:///other.db")
+    monkeypatch.setenv("AIP_CHUNK_SIZE", "20")
+    monkeypatch.setenv("AIP_CHUNK_OVERLAP", "0")
+    assert aip("ingest", "notes").code == 0
+    found = texts(folder.parent / "other.db")
+    assert len(found) > 2
+    assert max(map(len, found)) <= 20
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["ingest", "gone"], 2, "no such file or folder at gone: check the path"),
+        (["ingest", "*.nothing"], 2, "nothing"),
+        (["ingest"], 2, "Missing argument 'SOURCE...'"),
+        (["ingest", "notes", "--embedder", "x"], 2, "'x'"),
+        (["ingest", "notes", "--store", "mysql://h"], 2, "unknown store 'mysql'"),
+        (["ingest", "notes", "--chunk-overlap", "900"], 2, "at most half"),
+        (["ingest", "notes", "--max-memory", "much"], 2, "'much' is not a size"),
+        (["ingest", "notes", "--concurrency", "0"], 2, "neither a positive number"),
+        (["ingest", "notes", "--embedder", "openai:m"], 2, "AIP_API_KEY"),
+        (["ingest", "notes", "--store", "sqlite:////proc/x.db"], 1, "/proc/x.db"),
+        (["search", "tea"], 1, "run `aip ingest` first"),
+        (["status"], 1, "run `aip ingest` first"),
+        (["brew"], 2, "No such command 'brew'"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    aip: Aip, args: list[str], code: int, said: str
+) -> None:
+    failed = aip(*args)
+    assert failed.code == code
+    line = only_line(failed.err)
+    assert line.startswith("aip: error: ")
+    assert said in line
+    assert failed.out == ""
+
+
+def test_plan_sends_nothing_and_says_what_would_be_done(aip: Aip, folder: Path) -> None:
+    flags = ("--embedder", "openai:m", "--base-url", "http://127.0.0.1:9/v1")
+    shown = aip("plan", "notes", *flags, "--price", "1")
+    assert shown.code == 0
+    assert "Sources: 2 new, 0 changed, 0 unchanged, 0 vanished" in shown.out
+    assert "2 texts to embed" in shown.out
+    found = json.loads(aip("plan", "notes", *flags, "--json").out)
+    assert (found["new"], found["to_embed"], found["requests"]) == (2, 2, 1)
+    assert not (folder.parent / "aip.db").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_budget_ends_the_run_with_its_own_code(aip: Aip) -> None:
+    stopped = aip("ingest", "notes", "--max-tokens", "1")
+    assert stopped.code == 4
+    assert "Stopped by the budget" in stopped.out
+    assert "Run the same command again" in stopped.out
+
+
+def test_prune_refuses_and_obeys(aip: Aip, folder: Path) -> None:
+    aip("ingest", "notes")
+    (folder / "tea.txt").unlink()
+    told = aip("ingest", "notes")
+    assert "1 sources have vanished and still answer" in told.out
+    refused = aip("ingest", "notes", "--prune")
+    assert refused.code == 1
+    assert "1 of 2 sources have vanished" in only_line(refused.err)
+    done = aip("ingest", "notes", "--prune", "--yes")
+    assert "removed 1 chunks of vanished sources" in done.out
+    assert len(texts(folder.parent / "aip.db")) == 1
