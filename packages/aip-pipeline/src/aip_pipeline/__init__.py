@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aip_pipeline._retry import RetryReport, retry_dead
     from aip_pipeline._search import search
     from aip_pipeline._settings import IngestSettings
+    from aip_pipeline._sources import RecordSource
     from aip_pipeline._verify import verify
     from aip_pipeline.embedders import Embedder, open_embedder
     from aip_pipeline.stores import Fault, Hit, Store, open_store
@@ -48,6 +49,7 @@ __all__ = [
     "Ingestion",
     "PipelineError",
     "PruneRefused",
+    "RecordSource",
     "RetryReport",
     "SpaceMismatch",
     "Store",
@@ -69,6 +71,7 @@ _HOMES = {
     "IngestReport": "_report",
     "IngestSettings": "_settings",
     "Ingestion": "_ingestion",
+    "RecordSource": "_sources",
     "RetryReport": "_retry",
     "Store": "stores",
     "export": "_export",

@@ -9,12 +9,13 @@ from typing import Unpack
 from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestOptions, IngestSettings
+from aip_pipeline._sources import RecordSource, Source
 from aip_pipeline.embedders import Embedder
 from aip_readers import Chunk
 
 
 async def ingest(
-    sources: str | Iterable[str],
+    sources: Source | Iterable[Source],
     *,
     embedder: str | Embedder = "local",
     keep: Callable[[Chunk], bool] | None = None,
@@ -23,7 +24,8 @@ async def ingest(
     """Read, chunk, embed and store sources; what is stored already costs nothing.
 
     Args:
-        sources: files, folders (recursive) and globs.
+        sources: files, folders (recursive), globs, `-` for standard input (JSONL),
+            URLs, or `RecordSource`s.
         embedder: a spec such as "local" or "openai:MODEL", or an open-able object.
         keep: says whether a chunk is wanted; others count as filtered.
         settings: any other field of `IngestSettings`.
@@ -35,7 +37,7 @@ async def ingest(
     """
     spec = embedder if isinstance(embedder, str) else embedder.spec
     run = Ingestion(
-        [sources] if isinstance(sources, str) else sources,
+        [sources] if isinstance(sources, str | RecordSource) else sources,
         settings=IngestSettings(embedder=spec, **settings),
         embedder=None if isinstance(embedder, str) else embedder,
         keep=keep,
@@ -44,7 +46,7 @@ async def ingest(
 
 
 def ingest_sync(
-    sources: str | Iterable[str],
+    sources: Source | Iterable[Source],
     *,
     embedder: str | Embedder = "local",
     keep: Callable[[Chunk], bool] | None = None,

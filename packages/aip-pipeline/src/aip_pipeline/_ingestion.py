@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from glob import has_magic
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,6 @@ from aip_pipeline._bottleneck import Bottleneck, LoopLag
 from aip_pipeline._budget import BudgetClosed, ByteBudget
 from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import (
-    ConfigError,
     ConservationError,
     EmbedderRefused,
     PipelineError,
@@ -30,6 +27,7 @@ from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._report import IngestReport, peak_memory_bytes, resident_bytes
 from aip_pipeline._sampling import Sample
 from aip_pipeline._settings import IngestSettings
+from aip_pipeline._sources import Source, check_sources, paths_of
 from aip_pipeline._spending import TokenBudget
 from aip_pipeline._writing import (
     Canaries,
@@ -55,7 +53,7 @@ class Ingestion:
     """One run of the pipeline: `run` it once; `report` is live meanwhile.
 
     Args:
-        sources: files, folders and globs.
+        sources: files, folders, globs, `-` for standard input, URLs, or records.
         settings: how to read, embed and store.
         embedder: used instead of the one that the settings name.
         keep: says whether a chunk is wanted; others count as filtered.
@@ -64,7 +62,7 @@ class Ingestion:
 
     def __init__(
         self,
-        sources: Iterable[str],
+        sources: Iterable[Source],
         *,
         settings: IngestSettings,
         embedder: Embedder | None = None,
@@ -77,7 +75,7 @@ class Ingestion:
         self.exhausted = False
         self.vanished = 0
         self.loop_lag_s = LoopLag()
-        self._sources: Sequence[str] = tuple(sources)
+        self._sources: Sequence[Source] = tuple(sources)
         self._given = embedder
         self._keep = keep
         self._on_dead = on_dead
@@ -291,7 +289,7 @@ class Ingestion:
 
     def _look_for_vanished(self, store: Store, *, listing_complete: bool) -> None:
         """Count what has vanished; forget it, where that was asked for and is safe."""
-        found = look_for_vanished(self._sources, store)
+        found = look_for_vanished(paths_of(self._sources), store)
         self.vanished = found.vanished
         if self.settings.prune:
             yes = self.settings.yes
@@ -300,7 +298,7 @@ class Ingestion:
             except PruneRefused as refused:
                 self._refused = refused
                 return
-            for uris in vanished_uris(self._sources, store):
+            for uris in vanished_uris(paths_of(self._sources), store):
                 self._writer.put(Removal(uris))
 
     async def _accept(self, page: Page) -> None:
@@ -423,17 +421,6 @@ class Ingestion:
                 batches_ready=self._batcher.ready,
                 in_flight=self._batcher.in_flight,
                 writer_waiting=self._writer.waiting,
-            )
-
-
-def check_sources(sources: Sequence[str]) -> None:
-    """Refuse sources that are not there, before anything is read or paid for."""
-    if not sources:
-        raise ConfigError("no source given: name a file, a folder or a glob")
-    for source in sources:
-        if not has_magic(source) and not Path(source).exists():
-            raise ConfigError(
-                f"no such file or folder at {source}: check the path; nothing was read"
             )
 
 

@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aip_pipeline._ingestion import check_sources
 from aip_pipeline._pruning import look_for_vanished
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._settings import IngestSettings
+from aip_pipeline._sources import Source, check_sources, paths_of
 from aip_pipeline.embedders import BatchProfile, open_embedder
 from aip_pipeline.stores import SqliteStore, Store, Write, open_store
 
@@ -43,7 +43,7 @@ class Plan:
         return asdict(self)
 
 
-def plan(sources: Sequence[str], *, settings: IngestSettings) -> Plan:
+def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
     """Read the sources as `ingest` would, and send nothing.
 
     Memory is bounded as in a run: the texts seen are kept by their hashes, in a
@@ -74,7 +74,7 @@ def plan(sources: Sequence[str], *, settings: IngestSettings) -> Plan:
         for page in reader.pages(sources):
             _add(found, page, scratch)
             reader.forget_claims()
-        found.vanished = look_for_vanished(sources, store).vanished
+        found.vanished = look_for_vanished(paths_of(sources), store).vanished
     found.new = reader.found["new"]
     found.changed = reader.found["changed"]
     found.unchanged = reader.found["unchanged"]

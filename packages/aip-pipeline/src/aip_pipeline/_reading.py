@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aip_pipeline._errors import ConfigError
-from aip_pipeline._fingerprint import fingerprint, text_hasher
+from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestSettings
+from aip_pipeline._sources import (
+    Source,
+    each_source,
+    is_resumable,
+    open_source,
+    version_of,
+)
 from aip_pipeline.stores import (
     Counts,
     DeadLetter,
@@ -22,20 +28,10 @@ from aip_pipeline.stores import (
     Store,
     letters_of,
 )
-from aip_readers import (
-    Chunk,
-    OpenError,
-    ReadError,
-    RecordError,
-    discover,
-    open_records,
-    split,
-)
+from aip_readers import Chunk, OpenError, ReadError, RecordError, split
 
 MAX_PAGE_CHUNKS = 256
 CHUNK_OVERHEAD_BYTES = 600  # the tuple, its ints, the hash, the list slots
-# A byte offset means the same to a later run only where records are found in bytes.
-RESUMABLE_FORMATS = frozenset({"text", "jsonl"})
 
 
 class Fresh(NamedTuple):
@@ -131,16 +127,16 @@ class PageReader:
         self.unlisted = False
         self.found: Counter[str] = Counter()
 
-    def pages(self, sources: Iterable[str]) -> Iterator[Page]:
+    def pages(self, sources: Iterable[Source]) -> Iterator[Page]:
         """Yield the sources' chunks, page by page, in order.
 
         Raises:
             ConfigError: a source is not there at all.
         """
-        for path in self._discovered(sources):
+        for source in each_source(sources, on_error=self._not_listed):
             if self._stop.is_set():
                 break
-            yield from self._source(path)
+            yield from self._source(source)
         if self._page.parts or self._page.read or self._page.sources:
             yield self._cut()
 
@@ -148,32 +144,26 @@ class PageReader:
         """Drop the claims: nobody will embed these texts."""
         self._claimed.clear()
 
-    def _discovered(self, sources: Iterable[str]) -> Iterator[str]:
-        """Yield the files that sources name; a source that is not there is an error."""
-        try:
-            yield from discover(sources, on_error=self._not_listed)
-        except ReadError as error:
-            raise ConfigError(f"{error}: check the path") from error
-
     def _not_listed(self, error: ReadError) -> None:
         self.unlisted = True
         letter = DeadLetter(error.source, 0, None, None, None, error.reason, 1, None)
         self._page.unlisted.append(letter)
         self._page.read += 1
 
-    def _source(self, path: str) -> Iterator[Page]:
-        version = fingerprint(path, reading=self._settings.reading())
-        state = self._store.source(path)
+    def _source(self, source: Source) -> Iterator[Page]:
+        uri = source if isinstance(source, str) else source.uri
+        version = version_of(source, self._settings)
+        state = self._store.source(uri)
         if state and _is_complete(state, version):
             self._carry(state.counts)
             self._page.sources += 1
             self.found["unchanged"] += 1
             return
         self.found["changed" if state and state.generation else "new"] += 1
-        part = self._part = Part(uri=path, fingerprint=version or "", restart=True)
+        part = self._part = Part(uri=uri, fingerprint=version or "", restart=True)
         if state and version and state.next_fingerprint == version:
             self._resume(part, state)
-        yield from self._chunks(path, part)
+        yield from self._chunks(source, part)
         if not self._stop.is_set() and not self._unopened:
             self._open_part().last = True
             self._page.sources += 1
@@ -196,7 +186,7 @@ class PageReader:
         page.read += sum(counts)
         page.carried = Counts(*map(sum, zip(page.carried, counts, strict=True)))
 
-    def _chunks(self, path: str, part: Part) -> Iterator[Page]:
+    def _chunks(self, source: Source, part: Part) -> Iterator[Page]:
         skip_before, told_before = part.next_ordinal, part.damage_offset
         settings = self._settings
         self._unopened = False
@@ -208,15 +198,14 @@ class PageReader:
                 self._damage(error)
 
         try:
-            with open_records(
-                path,
-                format=settings.format,
-                text_field=settings.text_field,
-                id_field=settings.id_field,
+            with open_source(
+                source,
+                settings,
                 on_error=on_damage,
                 start=part.resume_offset,
                 start_line=part.resume_line,
             ) as records:
+                resumable = is_resumable(records)
                 for chunk in split(
                     records,
                     size=settings.chunk_size,
@@ -228,7 +217,7 @@ class PageReader:
                         continue
                     if self._stop.is_set():
                         return
-                    self._add(chunk, resumable=records.format in RESUMABLE_FORMATS)
+                    self._add(chunk, resumable=resumable)
                     if self._page_full():
                         yield self._cut()
         except ReadError as error:

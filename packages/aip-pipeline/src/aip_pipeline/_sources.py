@@ -1,0 +1,129 @@
+"""What can be ingested: paths, folders, globs, a stream, or records of your own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from glob import has_magic
+from pathlib import Path
+from typing import TypeAlias
+
+from aip_pipeline._errors import ConfigError
+from aip_pipeline._fingerprint import fingerprint
+from aip_pipeline._settings import IngestSettings
+from aip_readers import OnError, ReadError, Record, discover, open_records
+
+STDIN = "-"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# A byte offset means the same to a later run only where records are found in bytes.
+_RESUMABLE_FORMATS = frozenset({"text", "jsonl"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSource:
+    """Ingest records that no file holds: rows of a database, pages of a wiki.
+
+    Args:
+        uri: the source's name in the store; a run replaces what it held before.
+        records: the records, or a function that begins them anew.
+        fingerprint: names their version; where it is the stored one, nothing is read.
+            None reads them every time, which costs no embedding.
+    """
+
+    uri: str
+    records: Iterable[Record] | Callable[[], Iterable[Record]]
+    fingerprint: str | None = None
+
+
+Source: TypeAlias = str | RecordSource
+
+
+def check_sources(sources: Sequence[Source]) -> None:
+    """Refuse sources that are not there, before anything is read or paid for.
+
+    Raises:
+        ConfigError: no source, or a path that does not exist.
+    """
+    if not sources:
+        raise ConfigError("no source given: name a file, a folder or a glob")
+    for path in paths_of(sources):
+        if not has_magic(path) and not Path(path).exists():
+            raise ConfigError(
+                f"no such file or folder at {path}: check the path; nothing was read"
+            )
+
+
+def paths_of(sources: Iterable[Source]) -> list[str]:
+    """Return the sources that name files: what can vanish, and be covered."""
+    return [one for one in sources if isinstance(one, str) and not _is_stream(one)]
+
+
+def each_source(
+    sources: Iterable[Source], *, on_error: OnError
+) -> Iterator[str | RecordSource]:
+    """Yield every single source, in order, each file once.
+
+    Raises:
+        ConfigError: a path that is not there, a glob that matches nothing.
+    """
+    paths: list[str] = []
+    for source in sources:
+        if isinstance(source, str) and not _is_stream(source):
+            paths.append(source)
+            continue
+        yield from _files(paths, on_error)
+        paths.clear()
+        yield source
+    yield from _files(paths, on_error)
+
+
+def version_of(source: Source, settings: IngestSettings) -> str | None:
+    """Name the version of a source as it is read; None where it can't be told."""
+    if isinstance(source, str):
+        return fingerprint(source, reading=settings.reading())
+    if source.fingerprint is None:
+        return None
+    return f"{source.fingerprint}:{settings.reading()}"
+
+
+def open_source(
+    source: Source,
+    settings: IngestSettings,
+    *,
+    on_error: OnError,
+    start: int,
+    start_line: int,
+) -> AbstractContextManager[Iterable[Record]]:
+    """Open a source's records, from *start* on where that has a meaning."""
+    if isinstance(source, str):
+        return open_records(
+            source,
+            format=settings.format,
+            text_field=settings.text_field,
+            id_field=settings.id_field,
+            on_error=on_error,
+            start=start,
+            start_line=start_line,
+        )
+    records = source.records
+    return nullcontext(records() if callable(records) else records)
+
+
+def is_resumable(records: object) -> bool:
+    """Tell whether records can be read on from a byte offset."""
+    return getattr(records, "format", None) in _RESUMABLE_FORMATS
+
+
+def _is_stream(source: str) -> bool:
+    return source == STDIN or _URL.match(source) is not None
+
+
+def _files(paths: list[str], on_error: OnError) -> Iterator[str]:
+    if not paths:
+        return
+    try:
+        yield from discover(paths, on_error=on_error)
+    except ReadError as error:
+        raise ConfigError(f"{error}: check the path") from error
