@@ -7,7 +7,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from aip_httpclient.testing import Faults, FaultServer, Latency, run_in_fake_time
+from aip_httpclient.testing import (
+    FaultModel,
+    Faults,
+    FaultServer,
+    Latency,
+    run_in_fake_time,
+)
+from aip_httpclient.testing._faults import Overload
 
 
 async def fates(seed: int) -> list[int]:
@@ -87,3 +94,43 @@ def test_fake_time_jumps_over_every_wait() -> None:
     started = time.monotonic()
     assert run_in_fake_time(main()) == pytest.approx(1003)
     assert time.monotonic() - started < 1
+
+
+async def test_a_key_is_honoured_where_the_server_promises_it() -> None:
+    faults = Faults(honours_keys=True)
+    async with FaultServer(faults) as server, aiohttp.ClientSession() as session:
+        for key, name in (("k", "a"), ("k", "a"), ("", "b"), ("", "b")):
+            headers = {"Idempotency-Key": key, "X-Request-Id": name}
+            async with session.post(server.url, headers=headers) as response:
+                assert response.status == 200
+    assert server.worked == {"a": 1, "b": 2}
+
+
+async def test_a_body_may_come_late() -> None:
+    faults = Faults(slow_body_s=0.03)
+    async with FaultServer(faults) as server, aiohttp.ClientSession() as session:
+        started = time.monotonic()
+        async with session.post(server.url) as response:
+            assert await response.json() == {"ok": True}
+    assert time.monotonic() - started >= 0.03
+
+
+@pytest.mark.parametrize(
+    ("overload", "floor_s", "ceiling_s"),
+    [("hang", 2.0, 2.2), ("slow", 2.0, 2.2), ("collapse", 4.0, 4.2)],
+)
+def test_overload_without_a_sign(
+    overload: Overload, floor_s: float, ceiling_s: float
+) -> None:
+    async def main() -> float:
+        latency = Latency(median_s=1.0)
+        model = FaultModel(Faults(latency=latency, capacity=10, overload=overload))
+
+        async def work() -> bytes:
+            return b""
+
+        # One after another in no time, so that each sees the crowd before it.
+        await asyncio.gather(*[model.handle(work) for _ in range(20)])
+        return asyncio.get_running_loop().time()
+
+    assert floor_s <= run_in_fake_time(main()) <= ceiling_s

@@ -75,6 +75,8 @@ class Faults:
         straggler_factor: see above.
         slow_body_s: seconds between the headers of an answer and its body.
         keep_alive_s: idle connections are closed after this many seconds.
+        honours_keys: do the work once per ``Idempotency-Key``; a repeat gets the
+            first answer again.
         brownouts: times when nothing works.
 
     Raises:
@@ -101,6 +103,7 @@ class Faults:
     straggler_factor: float = 10.0
     slow_body_s: float = 0.0
     keep_alive_s: float = 75.0
+    honours_keys: bool = False
     brownouts: tuple[Brownout, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from ._faults import Faults
 from ._quota import Quota
@@ -40,13 +40,20 @@ class Fate(Generic[T]):
     done: T | None = None
 
 
+class _Counted(Generic[T]):
+    def __init__(self, do: Callable[[], Awaitable[T]], *, key: str, name: str) -> None:
+        self.do = do
+        self.key = key
+        self.name = name
+
+
 class FaultModel:
     """Decide over each request as `Faults` say; `FaultServer` gives it a wire.
 
     Attributes:
         faults: may be replaced while the model runs.
         outcomes: requests by name of their `Fate`.
-        worked: how often the work was done, by key.
+        worked: how often the work was done, by the caller's name for it.
         peak: most requests worked on at once.
         arrived: how many requests came.
     """
@@ -58,6 +65,7 @@ class FaultModel:
         self.peak = 0
         self.arrived = 0
         self._random = Random(faults.seed)  # noqa: S311  # repeats a schedule
+        self._answers: dict[str, asyncio.Future[Any]] = {}
         self._busy = 0
         self._waiting = 0
         self._freed = asyncio.Condition()
@@ -66,11 +74,26 @@ class FaultModel:
         self.closing = asyncio.Event()
 
     async def handle(
-        self, work: Callable[[], Awaitable[T]], *, key: str = "", cost: float = 0.0
+        self,
+        work: Callable[[], Awaitable[T]],
+        *,
+        key: str = "",
+        name: str = "",
+        cost: float = 0.0,
     ) -> Fate[T]:
-        """Do *work*, or what the faults make of it."""
+        """Do *work*, or what the faults make of it.
+
+        Args:
+            work: the server's answer.
+            key: the idempotency key, if there is one.
+            name: under which the work is counted; the key, if empty.
+            cost: tokens charged to ``tokens_per_window``.
+        """
         self.arrived += 1
-        fate = self._refuse(cost) or await self._enter(work, key=key)
+        fate: Fate[T] | None = self._refuse(cost)
+        if fate is None:
+            counted = _Counted(work, key=key, name=name or key)
+            fate = await self._enter(counted)
         self.outcomes[fate.name] += 1
         return fate
 
@@ -114,7 +137,7 @@ class FaultModel:
             self._quotas = faults, made
         return self._quotas[1]
 
-    async def _enter(self, work: Callable[[], Awaitable[T]], *, key: str) -> Fate[T]:
+    async def _enter(self, work: _Counted[T]) -> Fate[T]:
         faults = self.faults
         # All choices are drawn before the first await: the seed decides, not timing.
         fate, service_s = self._random.random(), self._service_s()
@@ -130,23 +153,33 @@ class FaultModel:
             return Fate(name=str(_UNAVAILABLE), status=_UNAVAILABLE, text=text)
         try:
             await self._serve(service_s)
-            return await self._work(work, key=key, fate=fate)
+            return await self._work(work, fate=fate)
         finally:
             await self._give_back()
 
-    async def _work(
-        self, work: Callable[[], Awaitable[T]], *, key: str, fate: float
-    ) -> Fate[T]:
+    async def _work(self, work: _Counted[T], *, fate: float) -> Fate[T]:
         faults = self.faults
         if fate < faults.error_rate:
             status = faults.error_status
             return Fate(name=str(status), status=status, text="a fault, on purpose")
         fate -= faults.error_rate
-        done = await work()
-        self.worked[key] += 1
+        done = await self._done(work)
         if fate < faults.reset_after_rate:
             return Fate(name="reset after", cut=True, done=done)
         return Fate(name="200", done=done)
+
+    async def _done(self, work: _Counted[T]) -> T:
+        """Do the work, unless its key was seen before."""
+        if not (work.key and self.faults.honours_keys):
+            self.worked[work.name] += 1
+            return await work.do()
+        answer: asyncio.Future[T] | None = self._answers.get(work.key)
+        if answer is None:
+            answer = asyncio.ensure_future(work.do())
+            self._answers[work.key] = answer
+            self.worked[work.name] += 1
+        # Whoever gives up must not take the work from whoever still waits for it.
+        return await asyncio.shield(answer)
 
     def _service_s(self) -> float:
         faults, random = self.faults, self._random

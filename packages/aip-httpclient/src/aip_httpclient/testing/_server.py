@@ -70,7 +70,7 @@ class FaultServer:
 
     @property
     def worked(self) -> Counter[str]:
-        """How often the work was done, by ``Idempotency-Key`` or ``X-Request-Id``.
+        """How often the work was done, by ``X-Request-Id`` or ``Idempotency-Key``.
 
         1 is right, more is a duplicate, a missing key is a loss.
         """
@@ -113,7 +113,8 @@ class FaultServer:
         sent = request.headers
         fate = await self.model.handle(
             lambda: self._handler(request),
-            key=sent.get("Idempotency-Key") or sent.get("X-Request-Id") or "",
+            key=sent.get("Idempotency-Key", ""),
+            name=sent.get("X-Request-Id", ""),
             cost=float(sent.get("X-Cost", "0")),
         )
         if fate.cut:
@@ -124,9 +125,10 @@ class FaultServer:
             return web.Response(
                 status=fate.status, text=fate.text, headers=fate.headers
             )
+        done = _again(fate.done) if self.faults.honours_keys else fate.done
         if self.faults.slow_body_s:
-            return await self._slowly(request, fate.done)
-        return fate.done
+            return await self._slowly(request, done)
+        return done
 
     async def _slowly(
         self, request: web.Request, response: web.StreamResponse
@@ -140,3 +142,11 @@ class FaultServer:
             await slow.write(body)
         await slow.write_eof()
         return slow
+
+
+def _again(response: web.StreamResponse) -> web.StreamResponse:
+    """Copy an answer: aiohttp sends each of them once only."""
+    if not isinstance(response, web.Response):
+        return response
+    kept = {n: v for n, v in response.headers.items() if n.lower() != "content-length"}
+    return web.Response(status=response.status, headers=kept, body=response.body)

@@ -57,6 +57,7 @@ class _ModelWire:
                 fate = await self._model.handle(
                     _ok,
                     key=parcel.headers.get("Idempotency-Key", ""),
+                    name=parcel.headers.get("X-Request-Id", ""),
                     cost=float(parcel.headers.get("X-Cost", "0")),
                 )
                 await asyncio.sleep(self._one_way_s)
