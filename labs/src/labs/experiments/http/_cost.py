@@ -1,0 +1,124 @@
+"""Bench cpu: what a small JSON POST costs, beside the bare session."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+
+from labs._measure import fresh
+from labs._result import Row, number
+from labs.experiments.http._peers import Peers
+from labs.experiments.http._server import serving
+
+BODY: dict[str, Any] = {"model": "m", "input": ["hello world"] * 4}
+BARS = {(50, False): 0.97, (500, False): 0.95, (50, True): 1.0, (500, True): 1.0}
+PATH = "v1/embeddings"
+
+Post = Callable[[], Awaitable[object]]
+
+
+def cpu(quick: bool) -> tuple[Row, ...]:
+    """Compare processor time per call, each side in turn in one process."""
+    calls, rounds = (200, 1) if quick else (4000, 15)
+    rows = [_row(c, calls, rounds, fast=fast) for c, fast in BARS]
+    peers = None if quick else Peers.find()
+    if peers is not None:
+        rows += [_peer_row(peers, c, calls, 5) for c in (50, 500)]
+    return tuple(rows)
+
+
+def _row(concurrency: int, calls: int, rounds: int, *, fast: bool) -> Row:
+    found = fresh(measure, concurrency, calls, rounds, fast).value
+    bar = BARS[concurrency, fast]
+    json = "[fast]: orjson" if fast else "stdlib json"
+    return Row(
+        work=f"CPU per POST, c = {concurrency}, {json}",
+        reference=f"bare session.post(json=...): {found['bare_us']:.0f} us",
+        bar=f"bare / ours >= {bar:.2f}",
+        measured=(
+            f"{found['ratio']:.3f} (quartiles {found['low']:.3f} to "
+            f"{found['high']:.3f}), {found['ours_us']:.0f} us"
+        ),
+        met=found["ratio"] >= bar,
+    )
+
+
+def _peer_row(peers: Peers, concurrency: int, calls: int, rounds: int) -> Row:
+    async def ask() -> dict[str, float]:
+        async with serving("plain", None) as server:
+            told: dict[str, float] = await peers.run(
+                "cpu", server.url, concurrency, calls, rounds
+            )
+            return told
+
+    found = asyncio.run(ask())
+    said = ", ".join(f"{name} {number(ratio)}" for name, ratio in found.items())
+    return Row(
+        work=f"the same for others, c = {concurrency}",
+        reference="bare session.post in the same run",
+        bar="-",
+        measured=said,
+        met=None,
+    )
+
+
+def measure(concurrency: int, calls: int, rounds: int, fast: bool) -> dict[str, float]:
+    """Run both sides in turn in this process; microseconds and their ratio."""
+    if not fast:
+        # What an installation without the extra would find.
+        sys.modules["orjson"] = None  # type: ignore[assignment]  # import's own way to say so
+    return asyncio.run(_measure(concurrency, calls, rounds))
+
+
+async def _measure(concurrency: int, calls: int, rounds: int) -> dict[str, float]:
+    from aip_httpclient import AsyncHttpClient  # after orjson is decided
+
+    async with (
+        serving("plain", None) as server,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=concurrency)
+        ) as session,
+        AsyncHttpClient(base_url=server.url) as client,
+    ):
+        url = f"{server.url}/{PATH}"
+
+        async def bare() -> None:
+            async with session.post(url, json=BODY) as response:
+                await response.json()
+
+        async def ours() -> None:
+            (await client.post(PATH, json=BODY)).json()
+
+        sides: tuple[tuple[str, Post], ...] = (("bare", bare), ("ours", ours))
+        cost: dict[str, list[float]] = {"bare": [], "ours": []}
+        for turn in range(rounds + 1):
+            for name, post in sides if turn % 2 else sides[::-1]:
+                cost[name].append(await _drive(post, calls, concurrency))
+    bare_us, ours_us = cost["bare"][1:], cost["ours"][1:]
+    ratios = sorted(b / o for b, o in zip(bare_us, ours_us, strict=True))
+    return {
+        "bare_us": statistics.median(bare_us),
+        "ours_us": statistics.median(ours_us),
+        "ratio": statistics.median(ratios),
+        "low": ratios[len(ratios) // 4],
+        "high": ratios[-1 - len(ratios) // 4],
+    }
+
+
+async def _drive(post: Post, calls: int, concurrency: int) -> float:
+    """Return the processor time per call in microseconds."""
+    left = iter(range(calls))
+
+    async def worker() -> None:
+        for _ in left:
+            await post()
+
+    started = time.process_time()
+    await asyncio.gather(*[worker() for _ in range(concurrency)])
+    return (time.process_time() - started) / calls * 1e6

@@ -1,0 +1,251 @@
+"""Benches mix, shed, knee, queue, outage and healthy: servers with limits."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aip_httpclient import Rate
+from aip_httpclient.testing import Brownout, Faults
+from labs._result import Chart, Row, Series
+from labs.experiments.http._peers import Peers
+from labs.experiments.http._runs import QUARTER, WATCH_S, Run, counted, mix, run
+from labs.experiments.http._server import serving
+
+CALLS = 1500
+AT_ONCE = 5
+PER_S = 150.0
+FAULTY = 0.07
+OUTAGE_S = 5.0
+KNEE = 100
+RTT_S = 0.25
+TIMEOUT_S = 1.0
+DECLARED = Rate(requests=9000, per_s=60)
+# What the limits allow: every call and its unavoidable repeats at 9000 a minute.
+IDEAL_MIX_S = CALLS / (1 - FAULTY) / PER_S + OUTAGE_S
+
+
+def fault_mix(quick: bool) -> tuple[Row, ...]:
+    """Run the fault mix on ten seeds, told nothing and with the rate declared."""
+    if quick:
+        return (_mix_row("fault mix, told nothing (quick)", (_short(),), 0.5, 0.15),)
+    told_nothing = asyncio.run(_seeds(None))
+    declared = asyncio.run(_seeds(DECLARED))
+    rows = [
+        _mix_row("fault mix, told nothing, 10 seeds", told_nothing, 0.85, 0.12),
+        _mix_row("fault mix, rate declared, 10 seeds", declared, 0.92, 0.10),
+        _duplicates((*told_nothing, *declared)),
+    ]
+    peers = Peers.find()
+    if peers is not None:
+        rows += asyncio.run(_rivals(peers))
+    return tuple(rows)
+
+
+def _short() -> Run:
+    faults = replace(mix(0), brownouts=(Brownout(start_s=0.5, end_s=1.0),))
+    return asyncio.run(run(faults, calls=150, attempt_timeout_s=TIMEOUT_S))
+
+
+async def _seeds(rate: Rate | None) -> tuple[Run, ...]:
+    """Run ten seeds, a few at a time: each needs a tenth of a core."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(seed: int) -> Run:
+        async with gate:
+            return await run(
+                mix(seed), calls=CALLS, rate=rate, attempt_timeout_s=TIMEOUT_S
+            )
+
+    return tuple(await asyncio.gather(*[one(seed) for seed in range(10)]))
+
+
+def _mix_row(
+    work: str, runs: Sequence[Run], least_ideal: float, most_extra: float
+) -> Row:
+    good = sum(each.good for each in runs) / sum(each.calls for each in runs)
+    extra = statistics.fmean(each.extra for each in runs)
+    most = max(each.extra for each in runs)
+    throttled = max(each.outcomes.get("429", 0) for each in runs)
+    ideal = [IDEAL_MIX_S / each.seconds for each in runs]
+    share = statistics.fmean(ideal)
+    met = good == 1.0 and extra <= most_extra and throttled <= 10  # noqa: PLR2004  # the bar
+    return Row(
+        work=work,
+        reference="7.5 % extra is unavoidable",
+        bar=(
+            f"100 %, extra <= {most_extra:.0%}, <= 10 answers 429, "
+            f">= {least_ideal:.0%} of ideal ({IDEAL_MIX_S:.1f} s)"
+        ),
+        measured=(
+            f"{good:.2%}, extra {extra:.1%} (at most {most:.1%}), {throttled} answers "
+            f"429, {share:.0%} of ideal (at least {min(ideal):.0%})"
+        ),
+        met=met and (share >= least_ideal),
+    )
+
+
+def _duplicates(runs: Sequence[Run]) -> Row:
+    doubled = sum(each.duplicates for each in runs)
+    return Row(
+        work="a server that honours keys, fault mix, 20 runs",
+        reference="without keys: see the others' rows",
+        bar="0 duplicates",
+        measured=f"{doubled} duplicates",
+        met=doubled == 0,
+    )
+
+
+async def _rivals(peers: Peers) -> list[Row]:
+    """Run the fault mix through the others, all at the same time."""
+    names = ("bare", "tenacity", "stamina", "aiohttp-retry", "httpx-retries", "openai")
+    runs = await asyncio.gather(*[_rival(peers, name) for name in names])
+    return [
+        Row(
+            work=f"fault mix, {name}",
+            reference="a pool of 100, 6 attempts",
+            bar="-",
+            measured=(
+                f"{one.good / one.calls:.1%}, extra {one.extra:+.0%}, "
+                f"{one.duplicates} duplicates, {one.seconds:.0f} s"
+            ),
+            met=None,
+        )
+        for name, one in zip(names, runs, strict=True)
+    ]
+
+
+async def _rival(
+    peers: Peers,
+    name: str,
+    *,
+    faults: Faults | None = None,
+    calls: int = CALLS,
+    pool: int = 100,
+) -> Run:
+    async with serving("faults", faults or mix(0)) as server:
+        told = await peers.run("many", server.url, name, calls, pool)
+        counts = await server.counts()
+    return Run(
+        calls=calls, good=told["good"], seconds=told["seconds"], **counted(counts)
+    )
+
+
+def shedding(quick: bool) -> tuple[Row, ...]:
+    """Call a server with 100 slots that turns the rest away."""
+    calls = 400 if quick else 4000
+    faults = Faults(latency=QUARTER, capacity=KNEE)
+    one = asyncio.run(run(faults, calls=calls))
+    ideal = calls / KNEE * RTT_S / one.seconds
+    peers = None if quick else Peers.find()
+    said = "Semaphore(500)"
+    if peers is not None:
+        other = asyncio.run(_rival(peers, "bare", faults=faults, calls=calls, pool=500))
+        retried = asyncio.run(
+            _rival(peers, "tenacity", faults=faults, calls=calls, pool=500)
+        )
+        said = (
+            f"Semaphore(500): {other.good / calls:.0%}; with tenacity "
+            f"{retried.good / calls:.0%}, extra {retried.extra:+.0%}"
+        )
+    good = one.good == calls
+    return (
+        Row(
+            work=f"a server that sheds past 100 slots, {calls} calls, told nothing",
+            reference=said,
+            bar="100 %, extra <= 2 %, >= 85 % of ideal",
+            measured=(
+                f"{one.good / calls:.2%}, extra {one.extra:.1%}, {ideal:.0%} of ideal"
+            ),
+            met=good and one.extra <= 0.02 and (quick or ideal >= 0.85),  # noqa: PLR2004  # the bar
+        ),
+    )
+
+
+def knee(quick: bool) -> tuple[Row | Chart, ...]:
+    """Call a server that slows past 100 slots, and never says so."""
+    calls = 400 if quick else 4000
+    faults = Faults(latency=QUARTER, capacity=KNEE, overload="slow")
+    one = asyncio.run(run(faults, calls=calls))
+    ideal = calls / KNEE * RTT_S / one.seconds
+    settled = one.limits[round(12 * RTT_S / WATCH_S)] if not quick else 0.0
+    row = Row(
+        work=f"a server that slows past 100 slots without a sign, {calls} calls",
+        reference="Semaphore(500) is as fast here, at five times the latency",
+        bar="within 25 % of the knee after 12 RTTs; >= 80 % of ideal",
+        measured=f"limit {settled:.0f} after 12 RTTs; {ideal:.0%} of ideal",
+        met=one.good == calls
+        and (quick or (abs(settled / KNEE - 1) <= 0.25 and ideal >= 0.8)),  # noqa: PLR2004  # the bar
+    )
+    at = [i * WATCH_S / RTT_S for i in range(len(one.limits))]
+    chart = Chart(
+        title="The limit finds the knee of a server that slows without a sign",
+        x="round trips (0.25 s)",
+        y="requests on the wire",
+        kind="line",
+        series=(
+            Series(label="limit", xs=at, ys=one.limits),
+            Series(
+                label="the server's knee",
+                xs=[at[0], at[-1]],
+                ys=[float(KNEE)] * 2,
+                model=True,
+            ),
+        ),
+    )
+    return row, chart
+
+
+def roomy(quick: bool) -> tuple[Row, ...]:
+    """Make 1000 calls to 500 slots and a queue of 70."""
+    calls = 200 if quick else 1000
+    faults = Faults(latency=QUARTER, capacity=500, queue=70)
+    one = asyncio.run(run(faults, calls=calls))
+    return (
+        Row(
+            work=f"500 slots and a queue of 70, {calls} calls",
+            reference="unbounded 57 %, Semaphore(500) 100 %",
+            bar="100 %, no number from the user",
+            measured=f"{one.good / calls:.2%} in {one.seconds:.1f} s",
+            met=one.good == calls,
+        ),
+    )
+
+
+def outage(quick: bool) -> tuple[Row, ...]:
+    """Keep calling through an outage of five seconds."""
+    start_s, end_s = (0.5, 1.0) if quick else (2.0, 7.0)
+    calls = 300 if quick else 3000
+    brownouts = (Brownout(start_s=start_s, end_s=end_s),)
+    faults = Faults(latency=QUARTER, capacity=KNEE, brownouts=brownouts)
+    one = asyncio.run(run(faults, calls=calls))
+    back_s = (one.recovered_s or 0.0) - end_s
+    wasted = one.outcomes.get("503", 0)
+    at = one.limits[int(start_s / WATCH_S) - 1]
+    return (
+        Row(
+            work=f"an outage of {end_s - start_s:g} s",
+            reference="-",
+            bar=f"first success <= 1.2 s after; wasted <= {at:.0f} + 15",
+            measured=f"{back_s:.2f} s after; {wasted} wasted",
+            met=one.good == calls and back_s <= 1.2 and wasted <= at + 15,  # noqa: PLR2004  # the bar
+        ),
+    )
+
+
+def healthy(quick: bool) -> tuple[Row, ...]:
+    """Make 1000 calls at once with a short attempt timeout."""
+    calls = 200 if quick else 1000
+    faults = Faults(latency=QUARTER)
+    one = asyncio.run(run(faults, calls=calls, attempt_timeout_s=TIMEOUT_S))
+    return (
+        Row(
+            work=f"{calls} calls at once, 0.25 s each, 1 s attempt timeout",
+            reference="aiohttp's default pool: 20 %",
+            bar="100 %, 0 own-queue timeouts",
+            measured=f"{one.good / calls:.2%}, {len(one.errors)} timeouts",
+            met=one.good == calls,
+        ),
+    )
