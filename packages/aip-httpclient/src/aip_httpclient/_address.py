@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from yarl import URL
 
 from ._errors import InvalidRequest
+from ._secrets import is_credential
 
 _REMEMBERED = 256
 
 
 class Addresses:
-    """Join paths to a base address, remembering the first few.
+    """Join paths to a base address, and say which headers may go there.
 
     Args:
         base_url: its path is kept: ``http://h/v1`` and ``x`` make ``http://h/v1/x``.
+        headers: the client's own; credentials among them go to this origin only.
 
     Raises:
         ValueError: *base_url* is not an http(s) address.
     """
 
-    __slots__ = ("_known", "base")
+    __slots__ = ("_headers", "_known", "_plain", "base")
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, headers: Mapping[str, str]) -> None:
         self.base = URL(base_url) if base_url else None
         if self.base is not None and not _whole(self.base):
             raise ValueError(f"base_url={base_url!r} is not an http(s) address")
-        self._known: dict[str, URL] = {}
+        self._headers = dict(headers)
+        self._plain = {n: v for n, v in headers.items() if not is_credential(n)}
+        self._known: dict[str, tuple[URL, Mapping[str, str]]] = {}
 
-    def find(self, path: str) -> URL:
-        """Return the whole address of *path*.
+    def find(self, path: str) -> tuple[URL, Mapping[str, str]]:
+        """Return the whole address of *path*, and the headers that may go there.
 
         Raises:
             InvalidRequest: *path* is no address, and there is no base to join it to.
         """
-        url = self._known.get(path)
-        if url is None:
+        found = self._known.get(path)
+        if found is None:
             url = self._join(path)
+            ours = self.base is None or url.origin() == self.base.origin()
+            found = url, self._headers if ours else self._plain
             if len(self._known) < _REMEMBERED:
-                self._known[path] = url
-        return url
-
-    def ours(self, url: URL) -> bool:
-        """Tell whether *url* has the base's origin, so may see its credentials."""
-        return self.base is None or url.origin() == self.base.origin()
+                self._known[path] = found
+        return found
 
     def _join(self, path: str) -> URL:
         try:

@@ -72,7 +72,7 @@ class Admission:
                 return False
             self.pace.spend(now, cost=cost)
         self.taken += 1
-        self.gate.on_send()
+        self.gate.sent += 1
         return True
 
     async def enter(self, *, cost: float, again: bool = False) -> None:
@@ -148,7 +148,7 @@ class Admission:
             self.pace.spend(now, cost=waiter.cost)
         self.taken += 1
         self.queued -= 1
-        self.gate.on_send()
+        self.gate.sent += 1
         waiter.future.set_result(None)
 
     def _wake_at(self, at: float) -> None:

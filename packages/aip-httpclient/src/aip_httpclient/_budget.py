@@ -16,25 +16,27 @@ class RetryBudget:
     Args:
         ratio: repeats per success in the long run.
         per_s: repeats per second beyond that.
+
+    Attributes:
+        successes: since the last repeat; counted up by whoever sees one.
     """
 
-    __slots__ = ("_at", "_per_s", "_ratio", "_tokens")
+    __slots__ = ("_at", "_per_s", "_ratio", "_tokens", "successes")
 
     def __init__(self, *, ratio: float, per_s: float) -> None:
         self._ratio = ratio
         self._per_s = per_s
         self._tokens = _CAPACITY
         self._at: float | None = None
-
-    def on_success(self, count: int = 1) -> None:
-        """Bring the share of *count* successes."""
-        self._tokens = min(_CAPACITY, self._tokens + self._ratio * count)
+        self.successes = 0
 
     def take_s(self, now: float) -> float:
         """Take a token; return the seconds until it is really there."""
+        refill = self.successes * self._ratio
+        self.successes = 0
         if self._at is not None:
-            refill = (now - self._at) * self._per_s
-            self._tokens = min(_CAPACITY, self._tokens + refill)
+            refill += (now - self._at) * self._per_s
+        self._tokens = min(_CAPACITY, self._tokens + refill)
         self._at = now
         self._tokens -= 1.0
         return max(0.0, -self._tokens / self._per_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
@@ -31,6 +31,12 @@ class Terms:
     deadline_s: float | None
     attempt_timeout_s: float
     queue_timeout_s: float | None
+    first_timeout_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out what the first attempt may take."""
+        deadline_s = math.inf if self.deadline_s is None else self.deadline_s
+        self.first_timeout_s = min(self.attempt_timeout_s, deadline_s)
 
 
 class Call:
@@ -83,11 +89,11 @@ class Call:
             if self._first_sent is None:
                 self._first_sent = now
             self._sent += 1
-            admission.pace.on_send()
+            admission.pace.taken_in += 1
             engine.tally.sent += 1
             if engine.on_event is not None:
                 self._tell("sent", now)
-            answer = await engine.wire.send(
+            status, headers, body = await engine.wire.send(
                 self._parcel, timeout_s=self._timeout_s(now), fresh=self._fresh
             )
             engine.on_answer(self._loop.time(), started=now)
@@ -101,9 +107,9 @@ class Call:
         finally:
             admission.leave()
         return Response(
-            answer.status,
-            headers=answer.headers,
-            body=answer.body,
+            status,
+            headers=headers,
+            body=body,
             attempts=self._sent,
             waited_s=self._waited_s,
             history=self._history,
@@ -215,6 +221,8 @@ class Call:
     def _timeout_s(self, now: float) -> float:
         """Seconds this attempt may take: the least of what was asked for."""
         engine, timeout_s = self._engine, self._terms.attempt_timeout_s
+        if self._sent == 1 and engine.timeout is None:
+            return self._terms.first_timeout_s
         if engine.timeout is not None:
             limit = engine.admission.limit
             timeout_s = min(

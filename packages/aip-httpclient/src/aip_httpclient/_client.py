@@ -25,7 +25,7 @@ from ._map import Outcome, Requests, stream
 from ._pace import Pace
 from ._request import Done, Failed, Request
 from ._response import Response
-from ._secrets import Redactor, is_credential, shown
+from ._secrets import Redactor, shown
 from ._settings import Rate, Retry
 from ._stats import Stats, Tally
 from ._timeout import AdaptiveTimeout
@@ -100,9 +100,8 @@ class AsyncHttpClient:
         on_event: OnEvent | None = None,
         seed: int | None = None,
     ) -> None:
-        self._addresses = Addresses(base_url)
         self._headers = dict(headers or {})
-        self._plain = {n: v for n, v in self._headers.items() if not is_credential(n)}
+        self._addresses = Addresses(base_url, headers=self._headers)
         self._limits = _Limits(
             attempt_timeout_s=attempt_timeout_s,
             deadline_s=deadline_s,
@@ -366,12 +365,10 @@ class AsyncHttpClient:
         headers: Mapping[str, str] | None,
         key: str | None,
     ) -> Parcel:
-        url = self._addresses.find(path)
-        merged = self._headers if self._addresses.ours(url) else self._plain
+        url, merged = self._addresses.find(path)
         if headers or key is not None:
-            merged = {**merged, **(headers or {})}
-        if key is not None:
-            merged["Idempotency-Key"] = key
+            named = {} if key is None else {"Idempotency-Key": key}
+            merged = {**merged, **(headers or {}), **named}
         if json is None:
             return Parcel(method, url, merged, data, None)
         if data is not None:

@@ -78,7 +78,7 @@ class Engine:
             self.timeout.on_success(rtt_s)
         if admission.gate.failing_since is not None:
             self._through(now, started=started)
-        self.budget.on_success()
+        self.budget.successes += 1
 
     def on_failure(self, failure: AttemptFailed, now: float, *, started: float) -> None:
         """Tell the controllers of a bad one."""
@@ -99,7 +99,7 @@ class Engine:
             srtt_s = admission.limit.srtt_s
             admission.gate.pause(now + wait_s, breath_s=srtt_s)
         elif untouched(failure):
-            admission.pace.on_turned_away()
+            admission.pace.taken_in -= 1
 
     def _overload(self, failure: AttemptFailed, now: float, *, started: float) -> None:
         admission = self.admission

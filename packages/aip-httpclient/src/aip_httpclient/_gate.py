@@ -30,6 +30,7 @@ class Gate:
         down: failed probes of the present outage; 0 when there is none.
         failing_since: loop time of the first failure since all was well, or None.
         outages: how many there have been.
+        sent: requests let out, counted up by admission.
         remembered: the limit from before the failures began.
     """
 
@@ -39,13 +40,13 @@ class Gate:
         "_jitter",
         "_probe_at",
         "_probing",
-        "_sent",
         "_sent_before",
         "_tentative",
         "down",
         "failing_since",
         "outages",
         "remembered",
+        "sent",
         "shut",
         "until",
     )
@@ -60,7 +61,7 @@ class Gate:
         self._probing = False
         self._probe_at = 0.0
         self.failing_since: float | None = None
-        self._sent = 0
+        self.sent = 0
         self._failed = 0
         self._tentative = False
         self._breath_s = 0.0
@@ -73,7 +74,7 @@ class Gate:
         """
         self.until = max(self.until, until)
         self._breath_s = breath_s * _BREATH
-        self._sent_before = self._sent
+        self._sent_before = self.sent
         if not self.down:
             self.shut = self._tentative = True
 
@@ -81,7 +82,7 @@ class Gate:
         """Tell whether one may go; opens where a pause is over."""
         if now < self.until:
             return False
-        if not self.down and (not self._tentative or self._sent > self._sent_before):
+        if not self.down and (not self._tentative or self.sent > self._sent_before):
             self.shut = self._tentative = False
         return True
 
@@ -92,12 +93,8 @@ class Gate:
             self._probe_at = now
             self.until = math.inf  # its answer sets the next time
         else:
-            self._sent_before = self._sent
+            self._sent_before = self.sent
             self.until = now + self._breath_s
-
-    def on_send(self) -> None:
-        """Count what is sent while failures go on."""
-        self._sent += 1
 
     def on_success(self, *, started: float) -> bool:
         """Forget the failures; tell whether this ended an outage."""
@@ -122,7 +119,7 @@ class Gate:
         since = self.failing_since
         if since is None:
             self.failing_since = now
-            self._sent = self._failed = 0
+            self.sent = self._failed = 0
             self.remembered = limit
             return False
         if started < since:
@@ -131,7 +128,7 @@ class Gate:
         if self.down:
             self.end_probe(now, started=started)
             return False
-        pending = self._sent - self._failed
+        pending = self.sent - self._failed
         enough = self._failed >= _EVIDENCE and now - since >= srtt_s
         if enough and pending <= self._failed * _PENDING_SHARE:
             self.outages += 1

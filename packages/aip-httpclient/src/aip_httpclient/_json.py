@@ -16,8 +16,13 @@ def _encode(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def _decode(body: bytes) -> Any:
+    # JSON is UTF-8 (RFC 8259 8.1): json.loads need not look for anything else.
+    return json.loads(str(body, "utf-8"))
+
+
 if find_spec("orjson") is None:
-    encode, decode = _encode, json.loads
+    encode, decode = _encode, _decode
 else:
     _fast = importlib.import_module("orjson")
     encode, decode = _fast.dumps, _fast.loads

@@ -94,7 +94,7 @@ class AdaptiveLimit:
     """
 
     def __init__(self, *, start: int = _START, most: int = 1000) -> None:
-        self.value = float(start)
+        self.value = self._start = float(start)
         self.full = False
         self.srtt_s = 0.0
         self.changed_at = -math.inf
@@ -219,7 +219,8 @@ class AdaptiveLimit:
     def _step_back(self, now: float, *, rtt_s: float) -> None:
         """Go to the knee that Little's law gives, and look again from there."""
         knee = self.value * self._low_s / rtt_s * _HEADROOM
-        lower = min(self.value, max(knee, self.value / 2.0))
+        # Below the start no queue was ever seen: what grows there is our own cost.
+        lower = min(self.value, max(knee, self.value / 2.0, self._start))
         self._doubt = _Doubt(self.value, rtt_s, self.slow_start)
         self.slow_start = False
         # The crowd of the higher limit thins out before anything is measured.
@@ -238,7 +239,7 @@ class AdaptiveLimit:
             return
         self._low_s = min(self._low_s, rtt_s)
         knee = self.value * self._low_s / rtt_s * _HEADROOM
-        self._edge = min(doubt.value, max(knee, self.value / 2.0))
+        self._edge = min(doubt.value, max(knee, self.value / 2.0, self._start))
         self._curve_from = now - _RECOVERY_RTTS * rtt_s
         self._change(now, self._edge)
 

@@ -49,6 +49,7 @@ class Pace:
 
     Attributes:
         active: whether there is a rate to keep.
+        taken_in: requests sent since the last episode and not turned away.
     """
 
     __slots__ = (
@@ -56,9 +57,9 @@ class Pace:
         "_episode_at",
         "_regrow_at",
         "_requests",
-        "_taken_in",
         "_tokens",
         "active",
+        "taken_in",
     )
 
     def __init__(self, rate: Rate | None) -> None:
@@ -74,7 +75,7 @@ class Pace:
         self.active = rate is not None
         self._episode_at: float | None = None
         self._regrow_at = 0.0
-        self._taken_in = 0
+        self.taken_in = 0
 
     @property
     def per_s(self) -> float | None:
@@ -104,26 +105,18 @@ class Pace:
         if self._tokens is not None:
             self._tokens.at += difference * self._tokens.interval_s
 
-    def on_send(self) -> None:
-        """Count a request, until it proves not to have been taken in."""
-        self._taken_in += 1
-
-    def on_turned_away(self) -> None:
-        """Take back a count: the server did not let this one in."""
-        self._taken_in -= 1
-
     def on_429(self, now: float, *, started: float) -> None:
         """Learn, once per episode: the 429s of requests sent before it are one."""
-        self._taken_in -= 1
+        self.taken_in -= 1
         last = self._episode_at
         if last is not None:
             if started <= last:
                 return
             since_s = now - last
-            if self._taken_in > _LEARN_REQUESTS and since_s > _LEARN_S:
-                self._learn(now, self._taken_in / since_s * _UNDER)
+            if self.taken_in > _LEARN_REQUESTS and since_s > _LEARN_S:
+                self._learn(now, self.taken_in / since_s * _UNDER)
         self._episode_at = self._regrow_at = now
-        self._taken_in = 0
+        self.taken_in = 0
 
     def on_headers(self, headers: Mapping[str, str], now: float) -> None:
         """Learn the rate that the server states: requests a minute, as OpenAI does."""
@@ -136,7 +129,7 @@ class Pace:
     def restart(self) -> None:
         """Forget the running count: an outage says nothing about the rate."""
         self._episode_at = None
-        self._taken_in = 0
+        self.taken_in = 0
 
     def _learn(self, now: float, per_s: float) -> None:
         if self._declared:

@@ -12,7 +12,9 @@ READ_BYTES = 65536
 """How much of a failing answer's body is read before its connection is closed."""
 
 _REASON_CHARS = 300
-_PEEK_BYTES = 32
+PEEK_BYTES = 32
+"""Where a JSON answer that is an error says so."""
+
 _RATE_LIMITED = frozenset(
     {
         "429",
@@ -50,8 +52,6 @@ def disguised(body: bytes) -> bool:
     >>> disguised(b'{"error": {"code": "rate_limit_exceeded"}}')
     True
     """
-    if b'"error"' not in body[:_PEEK_BYTES]:
-        return False
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

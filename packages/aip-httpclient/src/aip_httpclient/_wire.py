@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import payload
 from yarl import URL
 
-from ._reason import READ_BYTES, disguised
+from ._reason import PEEK_BYTES, READ_BYTES, disguised
 from ._redirect import MOST_REDIRECTS, headers_for, redirected
 
 Cause: TypeAlias = Literal[
@@ -86,13 +86,8 @@ class Parcel:
         return payload.BytesIOPayload(io.BytesIO(self.body), content_type=kind)
 
 
-@dataclass(slots=True)
-class Answer:
-    """A whole answer with a status below 300."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+Answer: TypeAlias = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body of a whole answer with a status below 300."""
 
 
 class Wire(Protocol):
@@ -141,32 +136,42 @@ class AiohttpWire:
                 )
             except (aiohttp.ClientError, OSError) as error:
                 raise _failed(error, timeout_s, early=True) from error
-            try:
-                onward = parcel
-                if response.status >= _FIRST_FAILURE:
-                    onward = _onward(parcel, response) or parcel
-                if onward is parcel:
-                    return await self._receive(response)
-                parcel = onward
-            except (aiohttp.ClientError, OSError) as error:
-                raise _failed(error, timeout_s, early=False) from error
-            finally:
-                # After a whole body this finds the connection back in its pool.
-                response.close()
+            if response.status < _FIRST_FAILURE:
+                return await self._whole(response, timeout_s)
+            # The status first: a failing answer's body is for reading, not trusting.
+            onward = _onward(parcel, response)
+            if onward is None:
+                raise await _status(response, timeout_s)
+            response.close()
+            parcel = onward
         raise AttemptFailed("loop", f"more than {MOST_REDIRECTS} redirects")
 
-    async def _receive(self, response: aiohttp.ClientResponse) -> Answer:
-        # The status first: a failing answer's body is for reading, not for trusting.
-        if response.status >= _FIRST_FAILURE:
-            raise await _status(response)
-        body = await _read(response, max_bytes=self._max_body_bytes)
-        if disguised(body):
+    async def _whole(
+        self, response: aiohttp.ClientResponse, timeout_s: float
+    ) -> Answer:
+        """Read the body, counting what decompression makes of it."""
+        content, most = response.content, self._max_body_bytes
+        try:
+            body = content.read_nowait()
+            if not content.at_eof():
+                body = await _rest(content, body, most)
+        except (aiohttp.ClientError, OSError) as error:
+            response.close()
+            raise _failed(error, timeout_s, early=False) from error
+        except BaseException:
+            response.close()
+            raise
+        if len(body) > most:
+            response.close()
+            what = f"body is larger than max_body_bytes={most}"
+            raise AttemptFailed("too large", what, status=response.status)
+        if b'"error"' in body[:PEEK_BYTES] and disguised(body):
             what = f"answered {response.status} with a body that says rate-limited"
             headers = response.headers
             raise AttemptFailed(
                 "status", what, status=_THROTTLED, headers=headers, body=body
             )
-        return Answer(response.status, response.headers, body)
+        return response.status, response.headers, body
 
     async def close(self) -> None:
         """Close both pools."""
@@ -204,39 +209,35 @@ def _timeout(total_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_S)
 
 
-async def _status(response: aiohttp.ClientResponse) -> AttemptFailed:
+async def _status(response: aiohttp.ClientResponse, timeout_s: float) -> AttemptFailed:
     """Read the first of a failing answer's body; the status alone decides."""
-    pieces = bytearray()
+    body = b""
     try:
-        async for piece in response.content.iter_any():
-            pieces += piece
-            if len(pieces) > READ_BYTES:
-                break
+        body = await _rest(response.content, body, READ_BYTES)
     except aiohttp.ClientPayloadError:
-        pieces += b" (the rest of the body is damaged)"
+        body = b"(the body is damaged)"
+    except (aiohttp.ClientError, OSError) as error:
+        raise _failed(error, timeout_s, early=False) from error
+    finally:
+        # After a whole body this finds the connection back in its pool.
+        response.close()
     what = f"answered {response.status} {response.reason or ''}".rstrip()
-    body = bytes(pieces[:READ_BYTES])
-    headers = response.headers
+    headers, body = response.headers, body[:READ_BYTES]
     return AttemptFailed(
         "status", what, status=response.status, headers=headers, body=body
     )
 
 
-async def _read(response: aiohttp.ClientResponse, *, max_bytes: int) -> bytes:
-    """Read the body, counting what decompression makes of it."""
-    content = response.content
-    body = content.read_nowait()
-    if content.at_eof() and len(body) <= max_bytes:
-        return body
-    pieces, size = [body], len(body)
-    while size <= max_bytes:
+async def _rest(content: aiohttp.StreamReader, begun: bytes, most: int) -> bytes:
+    """Read on to the end, or until there is more than *most*."""
+    pieces, size = [begun], len(begun)
+    while size <= most:
         piece = await content.readany()
         if not piece:
-            return b"".join(pieces)
+            break
         pieces.append(piece)
         size += len(piece)
-    what = f"body is larger than max_body_bytes={max_bytes}"
-    raise AttemptFailed("too large", what, status=response.status)
+    return b"".join(pieces)
 
 
 def _failed(error: Exception, timeout_s: float, *, early: bool) -> AttemptFailed:

@@ -82,4 +82,4 @@ def _answer(fate: Fate[bytes]) -> Answer:
             headers=headers,
             body=fate.text.encode(),
         )
-    return Answer(fate.status, headers, fate.done or b"")
+    return fate.status, headers, fate.done or b""
