@@ -96,7 +96,10 @@ class Call:
             status, headers, body = await engine.wire.send(
                 self._parcel, timeout_s=self._timeout_s(now), fresh=self._fresh
             )
-            engine.on_answer(self._loop.time(), started=now)
+            ended = self._loop.time()
+            engine.on_answer(ended, started=now)
+            if engine.on_event is not None:
+                self._tell("answered", ended, status=status, took_s=ended - now)
         except AttemptFailed as failure:
             self._failure = failure
             await self._note(failure, started=now)
@@ -302,6 +305,7 @@ class Call:
         now: float,
         *,
         failure: AttemptFailed | None = None,
+        status: int | None = None,
         took_s: float = 0.0,
     ) -> None:
         on_event = self._engine.on_event
@@ -312,7 +316,7 @@ class Call:
                 method=self._parcel.method,
                 url=shown(self._parcel.url),
                 attempt=self._sent,
-                status=failure.status if failure else None,
+                status=failure.status if failure else status,
                 took_s=took_s,
                 limit=self._engine.admission.limit.value,
                 error=failure.what if failure else "",

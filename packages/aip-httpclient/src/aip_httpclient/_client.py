@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from uuid import uuid4
 
 from ._address import Addresses
@@ -27,9 +27,13 @@ from ._request import Done, Failed, Request
 from ._response import Response
 from ._secrets import Redactor, shown
 from ._settings import Rate, Retry
+from ._spans import Spans
 from ._stats import Stats, Tally
 from ._timeout import AdaptiveTimeout
 from ._wire import AiohttpWire, AttemptFailed, Parcel, Wire
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 Concurrency: TypeAlias = int | Literal["adaptive"]
 
@@ -76,6 +80,8 @@ class AsyncHttpClient:
             for servers that promise to honour ``Idempotency-Key``.
         usage: reads from a good answer what it really cost, to correct *cost*.
         on_event: told of every attempt and every change; see `Event`.
+        tracer: an OpenTelemetry tracer; each call becomes one span over all its
+            attempts. Needs the extra ``[otel]``.
         seed: for the jitter; None takes it from the system.
 
     Raises:
@@ -98,6 +104,7 @@ class AsyncHttpClient:
         mint_idempotency_keys: bool = False,
         usage: Usage | None = None,
         on_event: OnEvent | None = None,
+        tracer: Tracer | None = None,
         seed: int | None = None,
     ) -> None:
         self._headers = dict(headers or {})
@@ -115,6 +122,7 @@ class AsyncHttpClient:
         self._mint = mint_idempotency_keys
         self._usage = usage
         self._on_event = on_event
+        self._spans = None if tracer is None else Spans(tracer)
         # Jitter spreads load; it keeps no secret.
         self._jitter = random.Random(seed)  # noqa: S311
         self._tally = Tally()
@@ -289,10 +297,15 @@ class AsyncHttpClient:
         )
         call = Call(parcel, terms=terms, engine=engine)
         self._tally.calls += 1
-        try:
-            response = await call.attempt()
-        except AttemptFailed as failure:
-            response = await call.recover(failure)
+        if self._spans is not None:
+            with self._spans.call(method, parcel.url) as span:
+                response = await _carry(call)
+                self._spans.answered(span, response)
+        else:
+            try:
+                response = await call.attempt()
+            except AttemptFailed as failure:
+                response = await call.recover(failure)
         if self._usage is not None:
             engine.admission.pace.reconcile(self._usage(response) - cost)
         return response
@@ -377,6 +390,13 @@ class AsyncHttpClient:
             return Parcel(method, url, merged, encode(json), "application/json")
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"json= cannot be encoded: {error}") from error
+
+
+async def _carry(call: Call) -> Response:
+    try:
+        return await call.attempt()
+    except AttemptFailed as failure:
+        return await call.recover(failure)
 
 
 def _limit(concurrency: Concurrency) -> Limit:

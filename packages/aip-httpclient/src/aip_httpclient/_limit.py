@@ -223,8 +223,8 @@ class AdaptiveLimit:
         lower = min(self.value, max(knee, self.value / 2.0, self._start))
         self._doubt = _Doubt(self.value, rtt_s, self.slow_start)
         self.slow_start = False
-        # The crowd of the higher limit thins out before anything is measured.
-        self._change(now, lower, settle_s=rtt_s)
+        # Until the crowd of the higher limit has thinned out nothing is measured.
+        self._change(now, lower, settle_s=rtt_s * (1.0 - lower / self.value))
 
     def _judge(self, now: float, *, rtt_s: float, doubt: _Doubt) -> None:
         """See whether stepping back made answers faster: only then they had queued."""

@@ -35,7 +35,7 @@ class Peers:
     @classmethod
     def find(cls) -> Self | None:
         """Make the environment if it is not there; None where uv cannot."""
-        uv = shutil.which("uv")
+        uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
         name = hashlib.sha256("\n".join(WANTED).encode()).hexdigest()[:12]
         base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         folder = base / "aip-labs" / f"peers-{name}"

@@ -51,19 +51,19 @@ async def with_tenacity(url: str, pool: int) -> AsyncIterator[Post]:
     connector = aiohttp.TCPConnector(limit=pool)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=TIMEOUT_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-
-        @tenacity.retry(
+        again: Any = tenacity.retry(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_S, max=LAST_S),
             retry=tenacity.retry_if_exception_type((aiohttp.ClientError, TimeoutError)),
             reraise=True,
         )
-        async def post(body: Any, headers: dict[str, str]) -> object:
+
+        async def once(body: Any, headers: dict[str, str]) -> object:
             async with session.post(url, json=body, headers=headers) as response:
                 response.raise_for_status()
                 return await response.json()
 
-        yield post
+        yield again(once)
 
 
 @asynccontextmanager
@@ -74,20 +74,20 @@ async def with_stamina(url: str, pool: int) -> AsyncIterator[Post]:
     connector = aiohttp.TCPConnector(limit=pool)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=TIMEOUT_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-
-        @stamina.retry(
+        again: Any = stamina.retry(
             on=(aiohttp.ClientError, TimeoutError),
             attempts=ATTEMPTS,
             timeout=None,
             wait_initial=FIRST_S,
             wait_max=LAST_S,
         )
-        async def post(body: Any, headers: dict[str, str]) -> object:
+
+        async def once(body: Any, headers: dict[str, str]) -> object:
             async with session.post(url, json=body, headers=headers) as response:
                 response.raise_for_status()
                 return await response.json()
 
-        yield post
+        yield again(once)
 
 
 @asynccontextmanager

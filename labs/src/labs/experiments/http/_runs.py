@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from aip_httpclient import AsyncHttpClient, Event, HttpClientError, Rate
-from aip_httpclient.testing import Brownout, Faults, Latency
+from aip_httpclient.testing import (
+    Brownout,
+    FaultModel,
+    Faults,
+    Latency,
+    ModelClient,
+    run_in_fake_time,
+)
 from labs.experiments.http._server import serving
 
 QUARTER = Latency(median_s=0.25)
 WATCH_S = 0.25
+MODEL = "http://model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +119,46 @@ async def run(
     )
 
 
+def model_run(
+    faults: Faults, *, calls: int, rate: Rate | None, attempt_timeout_s: float
+) -> Run:
+    """Make all calls at once to a model of the server, in virtual time."""
+
+    async def main() -> Run:
+        model = FaultModel(faults)
+        client = ModelClient(
+            model=model,
+            rate=rate,
+            attempt_timeout_s=attempt_timeout_s,
+            mint_idempotency_keys=True,
+            seed=faults.seed,
+        )
+        async with client:
+            errors = await asyncio.gather(
+                *[_one(client, i, path=f"{MODEL}/x") for i in range(calls)]
+            )
+        failures = tuple(error for error in errors if error)
+        return Run(
+            calls=calls,
+            good=calls - len(failures),
+            seconds=asyncio.get_running_loop().time(),
+            arrived=model.arrived,
+            outcomes=dict(model.outcomes),
+            duplicates=sum(n - 1 for n in model.worked.values()),
+            errors=failures,
+        )
+
+    return run_in_fake_time(main())
+
+
 def counted(counts: dict[str, Any]) -> dict[str, Any]:
     """Pick what a `Run` keeps of the server's counts."""
     return {name: counts[name] for name in ("arrived", "outcomes", "duplicates")}
 
 
-async def _one(client: AsyncHttpClient, number: int) -> str:
+async def _one(client: AsyncHttpClient, number: int, *, path: str = "x") -> str:
     try:
-        await client.post("x", json=number, headers={"X-Request-Id": str(number)})
+        await client.post(path, json=number, headers={"X-Request-Id": str(number)})
     except HttpClientError as error:
         return type(error).__name__
     return ""

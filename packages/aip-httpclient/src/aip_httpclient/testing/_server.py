@@ -111,12 +111,16 @@ class FaultServer:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         sent = request.headers
-        fate = await self.model.handle(
-            lambda: self._handler(request),
-            key=sent.get("Idempotency-Key", ""),
-            name=sent.get("X-Request-Id", ""),
-            cost=float(sent.get("X-Cost", "0")),
-        )
+        try:
+            fate = await self.model.handle(
+                lambda: self._handler(request),
+                key=sent.get("Idempotency-Key", ""),
+                name=sent.get("X-Request-Id", ""),
+                cost=float(sent.get("X-Cost", "0")),
+            )
+        except ConnectionResetError:
+            self.outcomes["gone"] += 1  # the client left while it was still sending
+            return web.Response()
         if fate.cut:
             if request.transport is not None:
                 request.transport.abort()
