@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -24,5 +23,6 @@ def _decode(body: bytes) -> Any:
 if find_spec("orjson") is None:
     encode, decode = _encode, _decode
 else:
-    _fast = importlib.import_module("orjson")
-    encode, decode = _fast.dumps, _fast.loads
+    import orjson
+
+    encode, decode = orjson.dumps, orjson.loads

@@ -1,0 +1,15 @@
+"""Lab http in its quick form: every bench runs; only what time can't blur is judged."""
+
+from __future__ import annotations
+
+from labs import choose, perform
+
+
+def test_the_quick_form_measures_every_bench() -> None:
+    (made,) = choose(["http"])
+    found = perform(made, quick=True).finding
+    (table,) = found.tables
+    assert len(table.rows) >= len(made.parts)
+    missed = [row for row in table.rows if row.met is False]
+    assert not missed
+    assert [chart.kind for chart in found.charts] == ["line"]
