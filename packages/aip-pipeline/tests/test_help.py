@@ -95,10 +95,8 @@ def complete(words: str, *, shell: str = "bash") -> list[str]:
 
 
 def test_names_of_commands_and_options_complete() -> None:
-    assert complete("aip ver") == ["plain,verify"]
     assert complete("aip dead s") == ["plain,show"]
     assert complete("aip ingest --chunk-s") == ["plain,--chunk-size"]
-    assert complete("aip search --mode v") == ["plain,vector"]
     assert complete("aip ingest READ") == ["file,READ"]
 
 
