@@ -437,3 +437,13 @@ async def test_a_declared_rate_is_kept() -> None:
         elapsed_s = time.monotonic() - started
         assert client.stats.rate_per_s == 100
     assert 0.2 <= elapsed_s < 1.0
+
+
+async def test_a_rate_the_server_states_is_kept_from_the_first_answer_on() -> None:
+    handler = statuses(200, headers={"x-ratelimit-limit-requests": "6000"})
+    async with (
+        FaultServer(handler=handler) as server,
+        AsyncHttpClient(base_url=server.url) as client,
+    ):
+        await client.get("x")
+        assert client.stats.rate_per_s == 100

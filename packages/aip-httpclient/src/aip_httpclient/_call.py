@@ -98,6 +98,7 @@ class Call:
             )
             ended = self._loop.time()
             engine.on_answer(ended, started=now)
+            engine.on_headers(headers, ended)
             if engine.on_event is not None:
                 self._tell("answered", ended, status=status, took_s=ended - now)
         except AttemptFailed as failure:

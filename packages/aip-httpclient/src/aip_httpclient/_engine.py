@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tenacity.stop import stop_after_attempt
@@ -80,10 +81,14 @@ class Engine:
             self._through(now, started=started)
         self.budget.successes += 1
 
+    def on_headers(self, headers: Mapping[str, str], now: float) -> None:
+        """Look at a few answers for the limits that the server states."""
+        if self.tally.sent % _HEADERS_EVERY == 1:
+            self.admission.pace.on_headers(headers, now)
+
     def on_failure(self, failure: AttemptFailed, now: float, *, started: float) -> None:
         """Tell the controllers of a bad one."""
         admission = self.admission
-        admission.pace.on_headers(failure.headers, now)
         if overloaded(failure) and (self.reached or failure.status is not None):
             self._overload(failure, now, started=started)
         elif failure.status is not None:

@@ -119,12 +119,15 @@ class Pace:
         self.taken_in = 0
 
     def on_headers(self, headers: Mapping[str, str], now: float) -> None:
-        """Learn the rate that the server states: requests a minute, as OpenAI does."""
+        """Begin with the rate the server states: requests a minute, as OpenAI does.
+
+        Only where nothing is known: others mean a day by it, and 429s know better.
+        """
+        if self._declared or self._requests is not None:
+            return
         stated = headers.get("x-ratelimit-limit-requests", "")
-        if not self._declared and stated.isascii() and stated.isdigit():
-            per_s = int(stated) / _MINUTE_S
-            if per_s > 0 and (self._requests is None or self.per_s != per_s):
-                self._learn(now, per_s)
+        if stated.isascii() and stated.isdigit() and int(stated) > 0:
+            self._learn(now, int(stated) / _MINUTE_S)
 
     def restart(self) -> None:
         """Forget the running count: an outage says nothing about the rate."""

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import gzip
+import logging
+import tracemalloc
+
+import pytest
+from aiohttp import web
+
+from aip_httpclient import AsyncHttpClient, BodyTooLarge, StatusRefused, TransportError
+from aip_httpclient.testing import FaultServer
+
+SECRET = "sk-very-secret"  # noqa: S105  # of nobody
+CREDENTIALS = {
+    "Authorization": f"Bearer {SECRET}",
+    "X-Api-Key": SECRET,
+    "Api-Key": SECRET,
+    "Cookie": f"session={SECRET}",
+}
+
+
+async def test_a_redirect_within_the_origin_keeps_the_credentials() -> None:
+    async def move(request: web.Request) -> web.Response:
+        if request.path == "/old":
+            return web.Response(status=307, headers={"Location": "/new"})
+        return web.json_response({"key": request.headers["X-Api-Key"]})
+
+    async with (
+        FaultServer(handler=move) as server,
+        AsyncHttpClient(base_url=server.url, headers=CREDENTIALS) as client,
+    ):
+        response = await client.get("old")
+    assert response.json() == {"key": SECRET}
+
+
+async def test_a_cross_origin_redirect_drops_every_credential() -> None:
+    seen: dict[str, str] = {}
+
+    async def note(request: web.Request) -> web.Response:
+        seen.update(request.headers)
+        return web.Response()
+
+    async with FaultServer(handler=note) as other:
+
+        async def away(_: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": f"{other.url}/x"})
+
+        headers = {**CREDENTIALS, "X-Plain": "1"}
+        async with (
+            FaultServer(handler=away) as server,
+            AsyncHttpClient(base_url=server.url, headers=headers) as client,
+        ):
+            assert (await client.get("x")).status == 200
+    assert seen["X-Plain"] == "1"
+    assert not set(CREDENTIALS) & set(seen)
+    assert SECRET not in str(seen)
+
+
+async def test_a_post_is_never_redirected() -> None:
+    async def away(_: web.Request) -> web.Response:
+        return web.Response(status=308, headers={"Location": "/elsewhere"})
+
+    async with (
+        FaultServer(handler=away) as server,
+        AsyncHttpClient(base_url=server.url) as client,
+    ):
+        with pytest.raises(StatusRefused) as caught:
+            await client.post("x", json=1, idempotent=True)
+        assert (caught.value.status, caught.value.attempts) == (308, 1)
+        assert server.model.arrived == 1
+
+
+async def test_a_loop_of_redirects_ends() -> None:
+    async def around(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "/x"})
+
+    async with (
+        FaultServer(handler=around) as server,
+        AsyncHttpClient(base_url=server.url) as client,
+    ):
+        with pytest.raises(TransportError, match="more than 10 redirects") as caught:
+            await client.get("x")
+    assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://h/x", "http://["])
+async def test_a_redirect_elsewhere_than_http_is_not_followed(where: str) -> None:
+    async def away(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": where})
+
+    async with (
+        FaultServer(handler=away) as server,
+        AsyncHttpClient(base_url=server.url) as client,
+    ):
+        with pytest.raises(StatusRefused):
+            await client.get("x")
+
+
+async def test_a_bomb_is_refused_within_8_mib() -> None:
+    packed = gzip.compress(bytes(64 * 2**20))
+    assert len(packed) < 70_000
+
+    async def bomb(_: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    async with (
+        FaultServer(handler=bomb) as server,
+        AsyncHttpClient(base_url=server.url, max_body_bytes=2**20) as client,
+    ):
+        tracemalloc.start()
+        try:
+            with pytest.raises(BodyTooLarge):
+                await client.get("x")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 8 * 2**20
+
+
+async def test_a_bomb_in_a_failing_answer_is_cut() -> None:
+    packed = gzip.compress(bytes(64 * 2**20))
+
+    async def bomb(_: web.Request) -> web.Response:
+        headers = {"Content-Encoding": "gzip"}
+        return web.Response(status=400, body=packed, headers=headers)
+
+    async with (
+        FaultServer(handler=bomb) as server,
+        AsyncHttpClient(base_url=server.url) as client,
+    ):
+        tracemalloc.start()
+        try:
+            with pytest.raises(StatusRefused):
+                await client.get("x")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 8 * 2**20
+
+
+async def test_no_secret_reaches_a_repr_an_error_or_a_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        text = str(dict(request.headers))
+        return web.Response(status=403, text=text, headers={"X-Echo": text[:50]})
+
+    caplog.set_level(logging.DEBUG)
+    async with FaultServer(handler=echo) as server:
+        host = server.url.removeprefix("http://")
+        async with AsyncHttpClient(
+            base_url=f"http://user:{SECRET}@{host}",
+            headers={k: v for k, v in CREDENTIALS.items() if k != "Authorization"},
+        ) as client:
+            with pytest.raises(StatusRefused) as caught:
+                await client.get(f"x?key={SECRET}#{SECRET}")
+            shown = [str(caught.value), repr(caught.value.body), repr(client)]
+            shown += [caught.value.url, caught.value.reason, caplog.text]
+    assert SECRET not in " ".join(shown)
