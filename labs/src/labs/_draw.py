@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labs._result import Chart, Series
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by readers who do not see red and green.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MODEL_COLOUR = "#888888"
+MOST_NAMES = 5  # bars side by side; more lie one under the other
 STYLE: dict[RcKeyType, object] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -46,50 +47,66 @@ def _draw(chart: Chart, into: Path | io.StringIO, *, kind: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure as Canvas  # noqa: PLC0415
 
+    wide = _lies_down(chart)
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7, 4), layout="constrained")
+        canvas = Canvas(figsize=(7, 6 if wide else 4), layout="constrained")
         FigureCanvasAgg(canvas)
         _fill(canvas.subplots(), chart)
+        if len(chart.series) > 1:
+            canvas.legend(loc="outside upper left", ncols=3, frameon=False)
         metadata = {"Date": None} if kind == "svg" else {}
         canvas.savefig(into, format=kind, dpi=150, metadata=metadata)
 
 
+def _lies_down(chart: Chart) -> bool:
+    """Tell whether the names of bars would not stand side by side."""
+    names = max(len(series.xs) for series in chart.series)
+    return chart.kind == "bar" and names > MOST_NAMES
+
+
 def _fill(axes: Axes, chart: Chart) -> None:
+    wide = _lies_down(chart)
     for place, series in enumerate(chart.series):
         colour = MODEL_COLOUR if series.model else COLOURS[place % len(COLOURS)]
         if chart.kind == "bar":
-            _bars(axes, series, place=place, of=len(chart.series), colour=colour)
+            width = 0.8 / len(chart.series)
+            offset = (place - (len(chart.series) - 1) / 2) * width
+            _bars(axes, series, offset=offset, width=width, colour=colour, wide=wide)
         else:
             _points(axes, series, joined=chart.kind == "line", colour=colour)
-    axes.set(title=chart.title, xlabel=chart.x, ylabel=chart.y)
+    x, y = (chart.y, chart.x) if wide else (chart.x, chart.y)
+    axes.set(title=chart.title, xlabel=x, ylabel=y)
+    if wide:
+        axes.invert_yaxis()
+        axes.set_xlim(left=0, right=axes.get_xlim()[1] * 1.05)
+        axes.grid(visible=False, axis="y")
+    elif not chart.log_y:
+        axes.set_ylim(bottom=0)
     if chart.log_x:
         axes.set_xscale("log")
     if chart.log_y:
         axes.set_yscale("log")
+
+
+def _bars(
+    axes: Axes, series: Series, *, offset: float, width: float, colour: str, wide: bool
+) -> None:
+    at = [i + offset for i in range(len(series.xs))]
+    names = [str(x) for x in series.xs]
+    look: dict[str, Any] = {
+        "label": series.label,
+        "color": "white" if series.model else colour,
+        "edgecolor": colour,
+        "hatch": "///" if series.model else None,
+        "capsize": 3,
+    }
+    if wide:
+        drawn = axes.barh(at, series.ys, width * 0.95, xerr=_ends(series), **look)
+        axes.set_yticks(range(len(names)), names)
     else:
-        axes.set_ylim(bottom=0)
-    if len(chart.series) > 1:
-        axes.legend(frameon=False)
-
-
-def _bars(axes: Axes, series: Series, *, place: int, of: int, colour: str) -> None:
-    width = 0.8 / of
-    at = [i + (place - (of - 1) / 2) * width for i in range(len(series.xs))]
-    hatch = "///" if series.model else None
-    fill = "white" if series.model else colour
-    drawn = axes.bar(
-        at,
-        series.ys,
-        width=width * 0.95,
-        label=series.label,
-        color=fill,
-        edgecolor=colour,
-        hatch=hatch,
-        yerr=_ends(series),
-        capsize=3,
-    )
+        drawn = axes.bar(at, series.ys, width * 0.95, yerr=_ends(series), **look)
+        axes.set_xticks(range(len(names)), names)
     axes.bar_label(drawn, fmt="{:.4g}", padding=2, fontsize=8)
-    axes.set_xticks(range(len(series.xs)), [str(x) for x in series.xs])
 
 
 def _points(axes: Axes, series: Series, *, joined: bool, colour: str) -> None:

@@ -21,8 +21,6 @@ LEVELS = (0.002, 0.02, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 QUICK_LEVELS = (0.2, 1.0, 2.0, 4.0)
 TWICE, FOUR_TIMES = 2.0, 4.0
 CLAIMED_TWICE_PERCENT, CLAIMED_FOUR_TIMES_PERCENT = 57.4, 27.3
-# 90.8 a second of the 95.4 that the server can do.
-CLAIMED_SHARE = 90.8 / 95.4
 
 
 @experiment(
@@ -59,6 +57,9 @@ def lab(quick: bool) -> Finding:
     ]
     twice, four = waves[-2:]
     lossless = all(wave.succeeded == wave.sent for wave in held)
+    # 90.8 a second of 95.4: how much less depends on how fast a client can send.
+    fastest = 1.05 * server.ceiling_per_s
+    nothing_gained = twice.per_s < min(held[0].per_s, fastest)
     return Finding(
         measured=(
             f"{twice.sent:,} at once: {twice.success_percent:.1f} % success, "
@@ -73,11 +74,7 @@ def lab(quick: bool) -> Finding:
             compare(
                 four.success_percent, claimed=CLAIMED_FOUR_TIMES_PERCENT, tolerance=0.15
             ),
-            compare(
-                twice.per_s / server.ceiling_per_s,
-                claimed=CLAIMED_SHARE,
-                tolerance=0.25,
-            ),
+            "reproduced" if nothing_gained else "not reproduced",
             "better" if lossless else "not reproduced",
         ),
         broken=Way(

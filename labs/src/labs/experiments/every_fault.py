@@ -202,13 +202,12 @@ def lab(quick: bool) -> Finding:
 def _chart(names: list[str], percents: list[tuple[float, float, float]]) -> Chart:
     labels = "a loop", "three tries", "the client"
     columns = zip(*percents, strict=True)
-    short = [name.replace(" ", "\n", 2) for name in names]
     return Chart(
         title="Calls answered",
         x="what is wrong with the server",
         y="%",
         series=tuple(
-            Series(label=label, xs=short, ys=column)
+            Series(label=label, xs=names, ys=column)
             for label, column in zip(labels, columns, strict=True)
         ),
     )

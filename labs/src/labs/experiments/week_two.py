@@ -171,9 +171,7 @@ def lab(quick: bool) -> Finding:
             ),
         ),
         broken=Way(name="a step after the other", code="vectors = await gather(*all)"),
-        right=Way(
-            name="bounded stages", code="ingest(path, max_memory_bytes=32 * MIB)"
-        ),
+        right=Way(name="bounded stages", code="ingest(path, max_memory_bytes=8 * MIB)"),
         figures=(
             Figure(
                 name="more at once: growth",

@@ -101,12 +101,12 @@ def aip(
 
 
 def script(
-    source: Path | str, database: Path, url: str, *options: str, size: int = UNCUT
+    source: Path | str, database: Path, url: str, *, size: int = UNCUT
 ) -> list[str]:
     """Give the command of the yardstick."""
     more = "--size", str(size), "--concurrency", str(IN_FLIGHT)
     files = str(source), str(database), url
-    return [sys.executable, "-m", f"{HERE}._script", *files, *more, *options]
+    return [sys.executable, "-m", f"{HERE}._script", *files, *more]
 
 
 def slack(quick: bool) -> float:

@@ -57,26 +57,24 @@ def limit(quick: bool) -> tuple[Row, ...]:
     with scratch() as folder:
         path = folder / "corpus.jsonl"
         corpus = write_corpus(path, n_bytes=MIB // 2 if quick else 100_000_000)
-        rows = [_limited(corpus, per_min, "declared", quick=quick)]
+        uses = {"declared": _use(corpus, per_min, "--tpm", str(per_min))}
+        reference = "not run"
         if not quick:  # it takes more requests to learn a limit
-            rows.append(_limited(corpus, per_min, "not declared", quick=quick))
-        return tuple(rows)
-
-
-def _limited(corpus: Corpus, per_min: int, how: str, *, quick: bool) -> Row:
-    options = ("--tpm", str(per_min)) if how == "declared" else ()
+            uses["not declared"] = _use(corpus, per_min)
+            reference = str(_use(corpus, per_min, ours=False))
     wide = slack(quick)
     bars = Use(
         window=WINDOW_BAR / wide, whole=WHOLE_BAR / wide, refused=REFUSED_BAR * wide
     )
-    use = _use(corpus, per_min, *options)
-    theirs = None if quick else _use(corpus, per_min, *options, ours=False)
-    return Row(
-        work=f"{per_min / 1e6:g} M tokens a minute, {how}",
-        reference=str(theirs or "not run"),
-        bar=f"at least {bars}",
-        measured=str(use),
-        met=use.meets(bars),
+    return tuple(
+        Row(
+            work=f"{per_min / 1e6:g} M tokens a minute, {how}",
+            reference=reference,
+            bar=f"at least {bars}",
+            measured=str(use),
+            met=use.meets(bars),
+        )
+        for how, use in uses.items()
     )
 
 
@@ -97,8 +95,7 @@ def _against(
     """Run one side on a new store; it must store everything."""
     with scratch() as folder, serving(switches) as server:
         where = corpus.path, folder / "store.db", server.url
-        more = (*SAME_WORK, *options)
-        command = aip(*where, *more) if ours else script(*where, *options)
+        command = aip(*where, *SAME_WORK, *options) if ours else script(*where)
         done = run(command, folder)
         seen = server.stats()
     check(done)

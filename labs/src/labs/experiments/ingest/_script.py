@@ -17,15 +17,14 @@ import sqlite3
 from base64 import b64decode
 from collections.abc import Iterator
 from itertools import islice
-from time import monotonic
 from typing import Any, TypeAlias
 
 import aiohttp
 import numpy as np
 import orjson
 
-RETRIED = {408, 409, 500, 502, 503, 504}
-ATTEMPTS, TIMEOUT_S, OVERLAP, CHARS_PER_TOKEN = 10, 30, 100, 4
+RETRIED = {408, 409, 429, 500, 502, 503, 504}
+ATTEMPTS, TIMEOUT_S, OVERLAP = 10, 30, 100
 Row: TypeAlias = tuple[int, int, str]
 
 TABLE = """CREATE TABLE IF NOT EXISTS chunk (line INTEGER, part INTEGER, text TEXT,
@@ -45,26 +44,12 @@ def chunks(path: str, *, size: int) -> Iterator[Row]:
                 yield number, part, text[start : start + size]
 
 
-class Pace:
-    """When the next request may go, if tokens a minute are limited."""
-
-    next_s, token_s = 0.0, 0.0
-
-
-async def take_turn(texts: list[str]) -> None:
-    """Wait until the tokens of *texts* fit the limit."""
-    due_s = max(monotonic(), Pace.next_s)
-    Pace.next_s = due_s + sum(map(len, texts)) / CHARS_PER_TOKEN * Pace.token_s
-    await asyncio.sleep(due_s - monotonic())
-
-
 async def embed(http: aiohttp.ClientSession, url: str, texts: list[str]) -> list[Any]:
     """Ask for the vectors of one batch until they come."""
     question = {"model": "bench", "input": texts, "encoding_format": "base64"}
     body = orjson.dumps(question)
-    attempt = 0
-    while attempt < ATTEMPTS:
-        await take_turn(texts)
+    for attempt in range(ATTEMPTS):
+        wait_s = random.uniform(0, min(10, 0.2 * 2**attempt))
         try:
             async with http.post(f"{url}/embeddings", data=body) as response:
                 if response.status == 200:  # noqa: PLR2004  # HTTP
@@ -72,16 +57,12 @@ async def embed(http: aiohttp.ClientSession, url: str, texts: list[str]) -> list
                     coded = [b64decode(item["embedding"]) for item in data]
                     if len(coded) == len(texts):
                         return [np.frombuffer(each, "<f4") for each in coded]
-                elif response.status == 429:  # noqa: PLR2004  # HTTP
-                    wait_s = float(response.headers.get("Retry-After", 1))
-                    await asyncio.sleep(wait_s + random.random())
-                    continue
                 elif response.status not in RETRIED:
                     raise RuntimeError(f"{response.status}: {await response.text()}")
+                wait_s += float(response.headers.get("Retry-After", 0))
         except (aiohttp.ClientError, TimeoutError, ValueError):
             pass
-        await asyncio.sleep(random.uniform(0, min(10, 0.2 * 2**attempt)))
-        attempt += 1
+        await asyncio.sleep(wait_s)
     raise RuntimeError(f"gave up after {ATTEMPTS} attempts")
 
 
@@ -122,7 +103,4 @@ if __name__ == "__main__":
         parser.add_argument(name)
     parser.add_argument("--size", type=int, default=1 << 30)
     parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--tpm", type=float, default=0.0)
-    arguments = parser.parse_args()
-    Pace.token_s = 60 / arguments.tpm if arguments.tpm else 0.0
-    asyncio.run(main(arguments))
+    asyncio.run(main(parser.parse_args()))
