@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from labs.experiments.ingest import lab
+from labs import Row
+from labs.experiments.ingest import _again, lab
 from labs.experiments.ingest._client import SAME_WORK, aip, run, script, serving
 from labs.experiments.ingest._corpus import Corpus, write_corpus, write_short
 from labs.experiments.ingest._cost import WORKS, Cost, check, compared
@@ -55,6 +56,7 @@ def test_a_slow_or_wasteful_side_misses_its_bars(slow: bool) -> None:  # noqa: F
     assert [row.met for row in rows] == [not slow] * 4
 
 
+@pytest.mark.timeout(600)  # some 40 processes: 15 s alone, minutes on a busy machine
 def test_the_quick_form_meets_every_bar() -> None:
     found = lab.run(True)
     (table,) = found.tables
@@ -105,3 +107,13 @@ def test_a_run_that_ends_badly_is_not_measured(tmp_path: Path) -> None:
     done = run([sys.executable, "-c", "raise SystemExit('no disk')"], tmp_path)
     with pytest.raises(RuntimeError, match="ended with 1, not 0: it said no disk"):
         check(done)
+
+
+def test_a_bench_that_fails_is_a_bar_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(quick: bool) -> tuple[Row, ...]:  # noqa: FBT001  # as every bench
+        raise RuntimeError(f"no disk, quick={quick}")
+
+    monkeypatch.setattr(_again, "again", failing)
+    found = lab.run(True, ("again",))
+    assert found.verdict == "not reproduced"
+    assert "no disk" in found.tables[0].rows[0].measured
