@@ -61,7 +61,7 @@ def end_literals(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     """Let a plural s follow a literal, which reStructuredText would refuse."""
-    lines[:] = [re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", line) for line in lines]
+    lines[:] = [re.sub(r"(`[^`]+`+)(?=\w)", r"\1\\ ", line) for line in lines]
 
 
 def setup(app: Sphinx) -> None:
