@@ -98,6 +98,11 @@ class Ingestion:
         """The stage that the rest most often waited for so far."""
         return self._bottleneck.name
 
+    @property
+    def held_bytes(self) -> int:
+        """Text and vectors in flight, as the byte budget counts them."""
+        return self._budget.used_bytes
+
     def sample(self, at_s: float) -> Sample:
         """Return how the run stands; call it on the event loop.
 
@@ -116,7 +121,7 @@ class Ingestion:
             tokens=report.tokens,
             in_flight=stats.in_flight if stats else batcher.in_flight if batcher else 0,
             limit=None if stats is None else stats.limit,
-            held_bytes=self._budget.used_bytes,
+            held_bytes=self.held_bytes,
             memory_bytes=resident_bytes(),
             retries=report.retries if embedder is None else embedder.usage.retries,
             limited=0 if stats is None else stats.retried.get("429", 0),
