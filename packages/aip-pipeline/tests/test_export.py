@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import Aip
+from command import Aip, aip_process
 
 from aip_pipeline import StoreError, export, ingest_sync
 from aip_pipeline._export import json_line
@@ -77,6 +77,17 @@ def test_a_file_appears_only_when_it_is_whole(aip: Aip) -> None:
     assert "chunk 14 of /a has no vector" in failed.err
     assert "aip verify --repair" in failed.err
     assert not list(aip.folder.glob("later*"))
+
+
+async def test_a_reader_that_has_enough_is_no_failure(aip: Aip) -> None:
+    fill(aip.folder / "aip.db", chunks=2000)
+    process = await aip_process("export")
+    assert process.stdout is not None
+    assert json.loads(await process.stdout.readline())["start"] == 0
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # as `head` does
+    assert process.stderr is not None
+    assert await process.stderr.read() == b""
+    assert await process.wait() == 0
 
 
 def test_a_path_that_cannot_be_written_is_one_line(aip: Aip) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -49,6 +50,17 @@ class CommandGroup(click.Group):
             added = entry_points(group="aip.commands", name=cmd_name)
             found = next(iter(added)).load() if added else None
         return found if isinstance(found, click.Command) else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of our output that has gone is no failure."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # As `head` does. What is still buffered must not be tried again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+        return code
 
     def shell_complete(
         self, ctx: click.Context, incomplete: str
@@ -120,10 +132,6 @@ def main(args: Sequence[str] | None = None) -> None:
         code = _fail(str(error), code=error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does: no one is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
     except Exception as error:
         if "--debug" in given:
             raise
