@@ -18,12 +18,19 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 3rem;
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: 1rem 0; }
 caption { text-align: left; font-weight: 600; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
-  border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
+  border-bottom: 1px solid #ddd; overflow-wrap: break-word; }
 dt { color: #555; font-size: .85rem; } dd { margin: 0 0 .7rem; }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; font-size: .85rem; }
-svg { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 .good { color: #006b3c; font-weight: 600; } .bad { color: #b00020; font-weight: 600; }
 .aside { color: #555; font-size: .85rem; }
+@media (max-width: 40rem) {
+  .verdicts th { display: none; }
+  .verdicts td { display: block; border: 0; padding: 0; }
+  .verdicts td:nth-child(3)::before { content: "claimed: "; color: #555; }
+  .verdicts td:nth-child(4)::before { content: "measured: "; color: #555; }
+  .verdicts tr { display: block; border-bottom: 1px solid #ddd; padding: .6rem 0; }
+}
 @media print { h2 { break-before: page; } a { color: inherit; text-decoration: none; } }
 """
 
@@ -55,7 +62,7 @@ def _verdicts(results: Sequence[Result]) -> str:
         for each in results
     ]
     head = "<tr><th>lab<th>title<th>claimed<th>measured<th>verdict</tr>"
-    return f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+    return f"<table class=verdicts>{head}{''.join(rows)}</table>"
 
 
 def _facts(where: Mapping[str, str]) -> str:
