@@ -21,8 +21,8 @@ def nearest(
     best: list[tuple[float, int]] = []
     cursor = db.execute(sql.LIVE_VECTORS)
     while rows := cursor.fetchmany(SCAN_ROWS):
-        block = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
-        block = block.reshape(len(rows), -1)
+        flat = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
+        block = flat.reshape(len(rows), -1)
         norms = np.sqrt(np.einsum("ij,ij->i", block, block))
         scores = block @ wanted / np.maximum(norms, 1e-12)
         top = np.argsort(-scores, kind="stable")[:k]
