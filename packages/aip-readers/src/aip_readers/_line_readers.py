@@ -45,7 +45,8 @@ def _whole_text(batch: LineBatch) -> list[str] | None:
     except UnicodeDecodeError:
         return None
     if "\r" in text:
-        text = text.replace("\r\n", "\n").removesuffix("\r")
+        text = text.replace("\r\n", "\n")
+        text = text.removesuffix("\r") if batch.ended else text
     return text.split("\n")
 
 
@@ -91,7 +92,9 @@ class LineReader(Reader[Record]):
         raw = batch.data.split(b"\n")
         starts = list(accumulate(map(len, raw), _after, initial=batch.start))
         if b"\r" in batch.data:
+            last = raw[-1]
             raw = [line.removesuffix(b"\r") for line in raw]
+            raw[-1] = raw[-1] if batch.ended else last
         ends = map(int.__add__, starts, map(len, raw))
         numbers = range(batch.line, batch.line + len(raw))
         sources, plain = repeat(self.source), repeat(PLAIN)

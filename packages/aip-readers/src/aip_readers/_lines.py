@@ -26,20 +26,25 @@ class LineBatch(NamedTuple):
     r"""Whole lines in UTF-8, ``\n`` between them, and where they are.
 
     ``spans`` is None where the bytes are the source's own: then they follow from the
-    lengths of the lines.
+    lengths of the lines. ``ended`` says whether a line end follows the last one, so
+    that a ``\r`` there belongs to it.
     """
 
     data: bytes
     start: int
     line: int
     spans: Sequence[tuple[int, int]] | None = None
+    ended: bool = True
 
     def raw_lines(self) -> Iterator[RawLine]:
         """Yield the lines one by one."""
         at = self.start
         spans = iter(self.spans or ())
-        for number, data in enumerate(self.data.split(b"\n"), self.line):
-            bare = data.removesuffix(b"\r")
+        lines = self.data.split(b"\n")
+        last = self.line + len(lines) - 1
+        for number, data in enumerate(lines, self.line):
+            has_end = self.ended or number < last
+            bare = data.removesuffix(b"\r") if has_end else data
             start, end = next(spans, (at, at + len(bare)))
             yield RawLine(bare, start, end, number)
             at += len(data) + 1
@@ -106,7 +111,8 @@ class LineSource:
                 rest, passing = yield from self._too_long(b"".join(carry))
                 carry, held = [rest] if rest else [], len(rest)
         if held:
-            yield LineBatch(b"".join(carry), self._at, self._line)
+            data = b"".join(carry)
+            yield LineBatch(data, self._at, self._line, ended=False)
 
     def _after_line_end(self, block: bytes) -> bytes:
         """Pass over the line end on which an earlier span ended."""
@@ -152,7 +158,7 @@ class LineSource:
         elif self.policy != "skip":
             while len(data) > self.max_bytes:
                 cut = _code_point_before(data, self.max_bytes)
-                yield LineBatch(data[:cut], self._at, line)
+                yield LineBatch(data[:cut], self._at, line, ended=False)
                 if self.policy == "truncate":
                     break
                 self._at += cut
@@ -207,7 +213,7 @@ class _Wide:
                 self._start += self._bytes(whole.pop(0) + "\n")
                 passing, line = False, line + 1
             for each in whole:
-                yield from self._one(each, line)
+                yield from self._one(each.removesuffix("\r"), line)
                 self._start += self._bytes(each + "\n")
                 line += 1
             self._held, self._end = "" if passing else rest, record.end
@@ -221,11 +227,10 @@ class _Wide:
         return len(text.encode(self._encoding))
 
     def _one(self, text: str, line: int) -> Iterator[LineBatch]:
-        bare = text.removesuffix("\r")
-        length = self._bytes(bare)
+        length = self._bytes(text)
         if length > self._lines.max_bytes:
             if self._lines.policy != "skip":
                 self._lines.report(self._start, line)
             return
         span = self._start, self._start + length
-        yield LineBatch(bare.encode(), self._start, line, (span,))
+        yield LineBatch(text.encode(), self._start, line, (span,), ended=False)

@@ -1,0 +1,123 @@
+"""A record that is too long: reported, passed over, cut, or given in parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from aip_readers import (
+    Limits,
+    OversizeError,
+    ReadError,
+    open_records,
+    read_csv,
+    read_html,
+    read_jsonl,
+    read_lines,
+    reread,
+)
+from aip_readers._limits import OnOversize
+
+LONG = "é" * 50_000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "long.txt"
+    path.write_text(f"a\n{LONG}\nb\n{'x' * 300}\n{LONG}")
+    return path
+
+
+def limits(policy: OnOversize, size: int = 1001) -> Limits:
+    return Limits(max_record_bytes=size, on_oversize=policy)
+
+
+def test_error_says_where_and_goes_on(path: Path) -> None:
+    errors: list[ReadError] = []
+    lines = list(read_lines(path, limits=limits("error"), on_error=errors.append))
+    assert lines == ["a", "b", "x" * 300]
+    assert [(type(e), e.offset, e.line) for e in errors] == [
+        (OversizeError, 2, 2),
+        (OversizeError, 100_306, 5),
+    ]
+    with pytest.raises(OversizeError, match="max_record_bytes=1001"):
+        list(read_lines(path, limits=limits("error")))
+
+
+def test_skip_is_silent(path: Path) -> None:
+    assert list(read_lines(path, limits=limits("skip"))) == ["a", "b", "x" * 300]
+
+
+def test_truncate_cuts_between_code_points(path: Path) -> None:
+    lines = list(read_lines(path, limits=limits("truncate")))
+    assert lines == ["a", "é" * 500, "b", "x" * 300, "é" * 500]
+
+
+def test_split_gives_everything_in_parts(path: Path) -> None:
+    lines = list(read_lines(path, limits=limits("split")))
+    assert "".join(lines) == f"a{LONG}b{'x' * 300}{LONG}"
+    assert max(len(line.encode()) for line in lines) <= 1001
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    lines=st.lists(st.text("aé日👋 ", max_size=30), max_size=12),
+    size=st.integers(4, 40),
+    policy=st.sampled_from(["error", "skip", "truncate", "split"]),
+    ending=st.sampled_from(["\n", "\r\n"]),
+)
+def test_spans_hold_under_every_policy(
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[str],
+    size: int,
+    policy: OnOversize,
+    ending: str,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "policy.txt"
+    path.write_bytes(ending.join(lines).encode())
+    last = 0
+    reader = read_lines(path, limits=limits(policy, size), on_error=lambda _: None)
+    for record in reader.records():
+        assert reread(path, record.start, record.end).decode() == record.text
+        assert len(record.text.encode()) <= size
+        assert record.start >= last
+        last = record.end
+        whole = lines[record.line - 1]
+        assert record.text in whole
+
+
+@pytest.mark.parametrize("policy", ["truncate", "split"])
+def test_formats_with_structure_cannot_be_cut(path: Path, policy: OnOversize) -> None:
+    for reader in (
+        read_jsonl(path, limits=limits(policy)),
+        read_csv(path, limits=limits(policy)),
+    ):
+        with pytest.raises(ValueError, match="takes records whole"):
+            next(reader)
+
+
+def test_an_open_quote_does_not_swallow_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "open.csv"
+    rows = "".join(f"{n},text {n}\n" for n in range(100))
+    path.write_text(f'id,text\n0,"never closed\n{rows}')
+    errors: list[ReadError] = []
+    records = list(
+        open_records(path, limits=Limits(max_record_bytes=200), on_error=errors.append)
+    )
+    assert [record.text for record in records] == [f"text {n}" for n in range(100)]
+    assert isinstance(errors[0], OversizeError)
+    assert errors[0].line == 2
+
+
+def test_a_large_document_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "large.html"
+    path.write_text("<p>word " * 1000)
+    with pytest.raises(OversizeError):
+        list(read_html(path, limits=limits("error")))
+
+
+def test_refuses_an_unknown_policy() -> None:
+    with pytest.raises(ValueError, match="on_oversize must be one of"):
+        Limits(on_oversize="drop")  # type: ignore[arg-type]  # what a caller may write
