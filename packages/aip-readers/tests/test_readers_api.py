@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
 import sys
+
+import pytest
 
 import aip_readers
 
 
 def test_all_is_sorted_and_real() -> None:
     assert aip_readers.__all__ == sorted(aip_readers.__all__)
-    public = {name for name in vars(aip_readers) if not name.startswith("_")}
-    assert set(aip_readers.__all__) == public - {"annotations"}
+    assert set(aip_readers.__all__) == set(aip_readers._HOMES)
+    assert set(aip_readers.__all__) <= set(dir(aip_readers))
+    for name, home in aip_readers._HOMES.items():
+        module = importlib.import_module(f"aip_readers.{home}")
+        assert getattr(aip_readers, name) is getattr(module, name)
+        assert f"from .{home} import" in inspect.getsource(aip_readers)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'read_docx'"):
+        aip_readers.read_docx  # noqa: B018  # the test
 
 
 def test_every_public_object_is_documented() -> None:

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from ._blocks import FileChunkIterator, reread
-from ._clean import Cleaner, clean_chunks
-from ._csv import read_csv
-from ._cursor import Cursor
-from ._discover import covers, discover
-from ._errors import (
-    ChangedError,
-    CorruptError,
-    EncodingError,
-    FieldError,
-    LimitError,
-    MissingExtraError,
-    NoMatchError,
-    OnError,
-    OpenError,
-    OversizeError,
-    ParseError,
-    ReadError,
-    RecordEncodingError,
-    RecordError,
-    SourceError,
-    TruncatedError,
-)
-from ._html import read_html
-from ._jsonl import read_jsonl
-from ._limits import Limits
-from ._line_readers import read_lines
-from ._open import Format, open_records
-from ._parquet import read_parquet
-from ._pdf import read_pdf
-from ._reader import Reader
-from ._records import Chunk, Record
-from ._split import Splitter, split
-from ._stream import stream
-from ._text import read_chunks
+# Type checkers know this name; importing typing for it would cost as much as the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._blocks import FileChunkIterator, reread
+    from ._clean import Cleaner, clean_chunks
+    from ._csv import read_csv
+    from ._cursor import Cursor
+    from ._discover import covers, discover
+    from ._errors import (
+        ChangedError,
+        CorruptError,
+        EncodingError,
+        FieldError,
+        LimitError,
+        MissingExtraError,
+        NoMatchError,
+        OnError,
+        OpenError,
+        OversizeError,
+        ParseError,
+        ReadError,
+        RecordEncodingError,
+        RecordError,
+        SourceError,
+        TruncatedError,
+    )
+    from ._html import read_html
+    from ._jsonl import read_jsonl
+    from ._limits import Limits
+    from ._line_readers import read_lines
+    from ._open import Format, open_records
+    from ._parquet import read_parquet
+    from ._pdf import read_pdf
+    from ._reader import Reader
+    from ._records import Chunk, Record
+    from ._split import Splitter, split
+    from ._stream import stream
+    from ._text import read_chunks
 
 __all__ = [
     "ChangedError",
@@ -79,3 +82,63 @@ __all__ = [
     "split",
     "stream",
 ]
+
+# A name's module is imported when the name is first used (PEP 562): whoever reads lines
+# pays, in time and memory, for no PDF, HTML or CSV.
+_HOMES = {
+    "ChangedError": "_errors",
+    "Chunk": "_records",
+    "Cleaner": "_clean",
+    "CorruptError": "_errors",
+    "Cursor": "_cursor",
+    "EncodingError": "_errors",
+    "FieldError": "_errors",
+    "FileChunkIterator": "_blocks",
+    "Format": "_open",
+    "LimitError": "_errors",
+    "Limits": "_limits",
+    "MissingExtraError": "_errors",
+    "NoMatchError": "_errors",
+    "OnError": "_errors",
+    "OpenError": "_errors",
+    "OversizeError": "_errors",
+    "ParseError": "_errors",
+    "ReadError": "_errors",
+    "Reader": "_reader",
+    "Record": "_records",
+    "RecordEncodingError": "_errors",
+    "RecordError": "_errors",
+    "SourceError": "_errors",
+    "Splitter": "_split",
+    "TruncatedError": "_errors",
+    "clean_chunks": "_clean",
+    "covers": "_discover",
+    "discover": "_discover",
+    "open_records": "_open",
+    "read_chunks": "_text",
+    "read_csv": "_csv",
+    "read_html": "_html",
+    "read_jsonl": "_jsonl",
+    "read_lines": "_line_readers",
+    "read_parquet": "_parquet",
+    "read_pdf": "_pdf",
+    "reread": "_blocks",
+    "split": "_split",
+    "stream": "_stream",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what *name* stands for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  # only when it is needed
+
+    value: object = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what is public, imported or not."""
+    return [*globals(), *__all__]

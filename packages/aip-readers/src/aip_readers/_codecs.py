@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ._errors import MissingExtraError
 
@@ -44,8 +43,7 @@ class Decompressor(Protocol):
         """Return at most *max_length* bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Codec:
+class Codec(NamedTuple):
     """A compression: its name, its decompressor, the errors of damaged data.
 
     ``careful`` makes the one that says exactly where the damage is.

@@ -118,7 +118,7 @@ class CsvReader(Reader[Record]):
                 known = ", ".join(map(repr, list(value)[:8]))
                 reason = f"the table has no column {field!r}; it has {known}"
                 raise FieldError(self.source, row.start, row.line, reason)
-        key = str(row.line) if self._id_field is None else value[self._id_field]
+        key = "" if self._id_field is None else value[self._id_field]
         text = value.pop(self._text_field)
         return Record(self.source, text, row.start, row.end, row.line, key, value)
 

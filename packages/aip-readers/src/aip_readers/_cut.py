@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from unicodedata import is_normalized
 
 from ._graphemes import is_safe_cut
 
@@ -34,14 +35,14 @@ class Cutter:
         high = min(start + self._size, len(raw))
         text = self._clean(raw[start:high])
         # Cleaning left it alone, or took whitespace from its end only.
-        as_is = len(text) == len(raw[start:high].rstrip())
-        if not as_is or len(text) > self._size:
+        as_is = text == raw[start:high].rstrip()
+        if not as_is:
             high, text = self._fit(raw, start, high, text)
         whole = final and high == len(raw)
         end = high if whole else self._break(raw, start, high)
         while raw[end - 1].isspace():
             end -= 1
-        if as_is and text.isascii():
+        if as_is and start < end <= start + len(text):
             return end, text[: end - start]
         return end, self._clean(raw[start:end])
 
@@ -121,4 +122,7 @@ class Cutter:
         if NONSPACE.search(raw, end, half) is None:
             return False
         window = raw[low : low + self._size]
-        return raw.isascii() or len(self._clean(window)) <= len(window)
+        # Only normalisation may lengthen text.
+        if raw.isascii() or is_normalized("NFC", window):
+            return True
+        return len(self._clean(window)) <= len(window)

@@ -178,7 +178,7 @@ class HtmlReader(Reader[Record]):
                 return
         body, title = text_of_html("".join(parts))
         metadata = {"title": " ".join(title.split())} if title.strip() else {}
-        yield (Record(self.source, body, 0, end, 1, "0", metadata),)
+        yield (Record(self.source, body, 0, end, 1, "", metadata),)
 
 
 class read_html(Reader[str]):  # noqa: N801  # used as a function; closes as an object

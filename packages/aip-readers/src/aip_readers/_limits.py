@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 OnOversize: TypeAlias = Literal["error", "skip", "truncate", "split"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bound one record, the decompression ratio, the whole source, and JSON depth.
 
@@ -16,26 +14,57 @@ class Limits:
     over in silence ("skip"), cut short ("truncate"), or given in several records
     ("split"); other formats know "error" and "skip". ``max_ratio`` is decompressed
     bytes over compressed bytes; the first MiB is free. ``max_bytes`` (None: no bound)
-    counts decompressed bytes.
+    counts decompressed bytes. Frozen.
 
     >>> Limits(max_record_bytes=0)
     Traceback (most recent call last):
     ValueError: max_record_bytes must be at least 1, not 0
     """
 
-    max_record_bytes: int = 16 * 1024 * 1024
-    max_ratio: float = 250
-    max_bytes: int | None = None
-    max_depth: int = 200
-    on_oversize: OnOversize = "error"
+    # Written out, because importing dataclasses takes more memory than reading does.
+    __slots__ = "max_bytes", "max_depth", "max_ratio", "max_record_bytes", "on_oversize"
+    max_record_bytes: int
+    max_ratio: float
+    max_bytes: int | None
+    max_depth: int
+    on_oversize: OnOversize
 
-    def __post_init__(self) -> None:
-        for name in "max_record_bytes", "max_ratio", "max_bytes", "max_depth":
-            value = getattr(self, name)
+    def __init__(
+        self,
+        *,
+        max_record_bytes: int = 16 * 1024 * 1024,
+        max_ratio: float = 250,
+        max_bytes: int | None = None,
+        max_depth: int = 500,
+        on_oversize: OnOversize = "error",
+    ) -> None:
+        given = {
+            "max_record_bytes": max_record_bytes,
+            "max_ratio": max_ratio,
+            "max_bytes": max_bytes,
+            "max_depth": max_depth,
+        }
+        for name, value in given.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value!r}")
-        if self.on_oversize not in get_args(OnOversize):
+            object.__setattr__(self, name, value)
+        if on_oversize not in get_args(OnOversize):
             known = ", ".join(get_args(OnOversize))
-            raise ValueError(
-                f"on_oversize must be one of {known}, not {self.on_oversize!r}"
-            )
+            raise ValueError(f"on_oversize must be one of {known}, not {on_oversize!r}")
+        object.__setattr__(self, "on_oversize", on_oversize)
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Limits are frozen: make new ones with {name}={value!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Limits) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        pairs = zip(self.__slots__, self._values(), strict=True)
+        return f"Limits({', '.join(f'{name}={value!r}' for name, value in pairs)})"

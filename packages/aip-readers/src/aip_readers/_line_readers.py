@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate, repeat
+from io import BytesIO
+from itertools import accumulate, islice, repeat
+from operator import sub
 
+from ._blocks import positive
 from ._cursor import Cursor
 from ._errors import OnError, RecordEncodingError, settle
 from ._files import Path
@@ -13,7 +16,7 @@ from ._limits import Limits
 from ._lines import LineBatch, LineSource, RawLine
 from ._reader import Reader
 from ._records import Record
-from ._source import ByteSource
+from ._source import BLOCK, ByteSource
 from ._text import NUL, PLAIN
 
 _make_record = partial(tuple.__new__, Record)
@@ -47,11 +50,13 @@ def _whole_text(batch: LineBatch) -> list[str] | None:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
         text = text.removesuffix("\r") if batch.ended else text
-    return text.split("\n")
+    texts = text.split("\n")
+    batch.count = len(texts)
+    return texts
 
 
 class LineReader(Reader[Record]):
-    """The lines of a file as records; the key is the line number."""
+    """The lines of a file as records."""
 
     format = "lines"
 
@@ -89,16 +94,17 @@ class LineReader(Reader[Record]):
 
     def _together(self, batch: LineBatch, texts: list[str]) -> list[Record]:
         """Make all records of a block with no Python step between them."""
-        raw = batch.data.split(b"\n")
-        starts = list(accumulate(map(len, raw), _after, initial=batch.start))
+        # Lines with their ends, found by memchr: their lengths add up to the starts.
+        sizes = map(len, BytesIO(batch.data))
+        starts = list(accumulate(sizes, initial=batch.start))
+        if len(starts) == len(texts):
+            starts.append(starts[-1])
+        starts[-1] += 1
+        ends: Iterable[int] = map(sub, islice(starts, 1, None), repeat(1))
         if b"\r" in batch.data:
-            last = raw[-1]
-            raw = [line.removesuffix(b"\r") for line in raw]
-            raw[-1] = raw[-1] if batch.ended else last
-        ends = map(int.__add__, starts, map(len, raw))
-        numbers = range(batch.line, batch.line + len(raw))
-        sources, plain = repeat(self.source), repeat(PLAIN)
-        keys = map(str, numbers)
+            ends = [raw.end for raw in batch.raw_lines()]
+        numbers = range(batch.line, batch.line + len(texts))
+        sources, keys, plain = repeat(self.source), repeat(""), repeat(PLAIN)
         fields = zip(sources, texts, starts, ends, numbers, keys, plain, strict=False)
         return list(map(_make_record, fields))
 
@@ -109,26 +115,21 @@ class LineReader(Reader[Record]):
             except RecordEncodingError as error:
                 settle(error, self._on_error)
             else:
-                key = str(raw.line)
-                yield Record(
-                    self.source, text, raw.start, raw.end, raw.line, key, PLAIN
-                )
-
-
-def _after(start: int, length: int) -> int:
-    return start + length + 1
+                yield Record(self.source, text, raw.start, raw.end, raw.line, "", PLAIN)
 
 
 class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an object
     r"""Yield the lines of a file, without their ends (``\n`` or ``\r\n``).
 
-    Holds at most ``limits.max_record_bytes``. A bad line is a ``RecordError`` and the
-    rest goes on. ``.records()`` yields the same lines with their spans.
+    Reads *chunk_size* bytes at a time and holds at most ``limits.max_record_bytes``. A
+    bad line is a ``RecordError`` and the rest goes on. ``.records()`` yields the
+    same lines with their spans.
     """
 
     def __init__(
         self,
         path: Path,
+        chunk_size: int = BLOCK,
         *,
         limits: Limits | None = None,
         on_error: OnError = "raise",
@@ -138,6 +139,7 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
         super().__init__(path, self._texts, limits=limits, start=start)
         self._on_error = on_error
         self._encoding = encoding
+        self._size = positive("chunk_size", chunk_size)
 
     def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
         lines = LineSource(
@@ -145,6 +147,7 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
             limits=self.limits,
             on_error=self._on_error,
             encoding=self._encoding,
+            size=self._size,
         )
         for batch in lines.batches():
             texts = _whole_text(batch)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 from ._encodings import canonical
 from ._errors import OnError, OversizeError, settle
 from ._limits import Limits
-from ._source import ByteSource
+from ._source import BLOCK, ByteSource
 from ._text import TextSource
 
 
@@ -22,7 +23,7 @@ class RawLine(NamedTuple):
     line: int
 
 
-class LineBatch(NamedTuple):
+class LineBatch:
     r"""Whole lines in UTF-8, ``\n`` between them, and where they are.
 
     ``spans`` is None where the bytes are the source's own: then they follow from the
@@ -30,11 +31,24 @@ class LineBatch(NamedTuple):
     that a ``\r`` there belongs to it.
     """
 
-    data: bytes
-    start: int
-    line: int
-    spans: Sequence[tuple[int, int]] | None = None
-    ended: bool = True
+    __slots__ = "count", "data", "ended", "line", "spans", "start"
+
+    def __init__(
+        self,
+        data: bytes,
+        start: int,
+        line: int,
+        spans: Sequence[tuple[int, int]] | None = None,
+        *,
+        ended: bool = True,
+    ) -> None:
+        self.data = data
+        self.start = start
+        self.line = line
+        self.spans = spans
+        self.ended = ended
+        # Whoever splits the batch says how many lines it holds: counting costs as much.
+        self.count = 0
 
     def raw_lines(self) -> Iterator[RawLine]:
         """Yield the lines one by one."""
@@ -65,8 +79,10 @@ class LineSource:
         line: int = 1,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
+        size: int = BLOCK,
     ) -> None:
         self.source = source
+        self._size = size
         self._on_error = on_error
         self.max_bytes = limits.max_record_bytes
         self.policy = limits.on_oversize
@@ -82,11 +98,12 @@ class LineSource:
             line=self._line,
             on_error=self._on_error,
             encoding=self._encoding,
+            size=self._size,
         )
         if text.encoding != "utf-8":
             return _Wide(self, text).batches()
         self._at, ahead = text.take()
-        blocks: Iterator[bytes] = iter(self.source.read, b"")
+        blocks: Iterator[bytes] = iter(partial(self.source.read, self._size), b"")
         return self._split(chain([ahead] if ahead else [], blocks))
 
     def _split(self, blocks: Iterator[bytes]) -> Iterator[LineBatch]:
@@ -136,9 +153,10 @@ class LineSource:
         """Yield whole lines; the last one's end is not in *data*."""
         lines = data.split(b"\n") if len(data) > self.max_bytes else []
         if not lines or max(map(len, lines)) <= self.max_bytes:
-            yield LineBatch(data, self._at, self._line)
+            batch = LineBatch(data, self._at, self._line)
+            yield batch
             self._at += len(data) + 1
-            self._line += data.count(b"\n") + 1
+            self._line += batch.count or data.count(b"\n") + 1
             return
         for line in lines:
             rest, passing = line, False

@@ -15,7 +15,7 @@ from ._codecs import Codec
 from ._errors import CorruptError, LimitError, TruncatedError
 from ._limits import Limits
 
-INPUT = 64 * 1024
+INPUT = 16 * 1024
 RECENT = 1024
 """Members whose beginnings are remembered, for cursors."""
 FREE = 1 << 20

@@ -90,7 +90,7 @@ class _Table:
 class ParquetReader(Reader[Record]):
     """The rows of a Parquet file as records of one column.
 
-    The span of each is its row group's; the line and the key count rows from 1.
+    The span of each is its row group's; the line counts rows from 1.
     """
 
     format = "parquet"
@@ -124,7 +124,7 @@ class ParquetReader(Reader[Record]):
             known = ", ".join(map(repr, list(value)[:8])) or "nothing else"
             reason = f"row {number} has no text in {self._text_field!r}; it has {known}"
             raise FieldError(self.source, group.start, number, reason)
-        key = str(number)
+        key = ""
         if self._id_field is not None:
             if value.get(self._id_field) is None:
                 reason = f"row {number} has no id in {self._id_field!r}"

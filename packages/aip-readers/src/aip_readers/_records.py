@@ -11,7 +11,7 @@ class Record(NamedTuple):
 
     ``start`` and ``end`` are half-open byte offsets in the decompressed source.
     ``key`` is None for pieces of plain text, whose bytes are the text itself; any other
-    record has a key (its id, or its line number) and is a document of its own.
+    record has a key (its id; empty where none was named) and is a document of its own.
     """
 
     source: str

@@ -21,12 +21,11 @@ NUL = "NUL is not text: a binary file, or UTF-16 without a byte order mark?"
 
 
 def find_encoding(
-    source: ByteSource, encoding: str, *, size: int = BLOCK
+    source: ByteSource, encoding: str, size: int = BLOCK
 ) -> tuple[str, int, bytes]:
     """Return the encoding, the length of its mark, and what was read to find out.
 
-    A byte order mark decides, whatever the caller named. Reads blocks of *size* bytes,
-    and a whole one of its own where the encoding has to be detected.
+    A byte order mark decides, whatever the caller named.
     """
     if source.position:
         # The mark stands where this source was not opened: look there.
@@ -36,8 +35,8 @@ def find_encoding(
         finally:
             head.close()
     data = b""
-    size = BLOCK if encoding == "detect" else size
-    while len(data) < LONGEST and (block := source.read(size)):
+    wanted = BLOCK if encoding == "detect" else LONGEST
+    while len(data) < wanted and (block := source.read(size)):
         data += block
     name, mark = marked(data)
     if not name:
@@ -65,7 +64,7 @@ class TextSource:
         self._size = size
         self._at = source.position
         self.line = line
-        self.encoding, mark, self._data = find_encoding(source, encoding, size=size)
+        self.encoding, mark, self._data = find_encoding(source, encoding, size)
         self._at += mark
 
     def take(self) -> tuple[int, bytes]:

@@ -1,0 +1,200 @@
+"""Corpora, fresh processes, and ratios: what every part of the bench shares."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from labs import MIB, Row, Spread, spread
+
+CHILD = Path(__file__).with_name("_child.py")
+TIMEOUT_S = 900.0
+WORDS = 20_000
+UNIT = 8 * MIB
+"""Bytes of text that differ; files of any size repeat them."""
+
+
+class Ran(NamedTuple):
+    """What one fresh process cost."""
+
+    cpu_s: float
+    peak_bytes: int
+    value: int
+
+
+class Missing(Exception):
+    """A peer is not installed."""
+
+
+def run(work: str, *args: object, warm: object = "-") -> Ran:
+    """Do one piece of work in a fresh process; raise ``Missing`` without its peer.
+
+    With a small file *warm* it is done on that before, and not counted.
+    """
+    done = subprocess.run(
+        [sys.executable, str(CHILD), work, str(warm), *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    if "ModuleNotFoundError" in done.stderr:
+        raise Missing(done.stderr.strip().splitlines()[-1])
+    if done.returncode:
+        raise RuntimeError(f"{work} failed: {done.stderr.strip().splitlines()[-1:]}")
+    cpu_s, peak, value = done.stdout.split()
+    return Ran(float(cpu_s), int(peak), int(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Race:
+    """Ours against a reference: the ratio of CPU seconds, turn by turn."""
+
+    ratio: Spread
+    ours_s: float
+    theirs_s: float
+
+
+def race(
+    ours: tuple[str, Path],
+    theirs: tuple[str, Path],
+    *,
+    warm: Path,
+    rounds: int,
+    scale: float,
+) -> Race:
+    """Let two works take turns; *scale* is the bytes of ours over the bytes of theirs.
+
+    The ratio says how many times as fast ours is.
+    """
+    pairs = []
+    for turn in range(rounds):
+        both = (ours, theirs) if turn % 2 else (theirs, ours)
+        took = {each: run(*each, warm=warm).cpu_s for each in both}
+        pairs.append((took[ours], took[theirs]))
+    return Race(
+        ratio=spread([scale * theirs_s / ours_s for ours_s, theirs_s in pairs]),
+        ours_s=spread([ours_s for ours_s, _ in pairs]).median,
+        theirs_s=spread([theirs_s for _, theirs_s in pairs]).median,
+    )
+
+
+def row_of(
+    work: str, reference: str, raced: Race, *, bar: float, judged: bool, size: int
+) -> Row:
+    """Write one race beside its bar."""
+    ratio = raced.ratio
+    speed = size / MIB / raced.ours_s
+    return Row(
+        work=work,
+        reference=reference,
+        bar=f">= {bar:g}x",
+        measured=(
+            f"{ratio.median:.2f}x ({ratio.low:.2f} to {ratio.high:.2f}), "
+            f"{speed:.0f} MiB/s"
+        ),
+        met=ratio.median >= bar if judged else None,
+    )
+
+
+def vocabulary(random: Random) -> list[str]:
+    """Make words of which 8 in 100, by use, are not ASCII."""
+    onsets, vowels = (
+        ["b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "st", "tr"],
+        "aeiou",
+    )
+    words = []
+    for _ in range(WORDS):
+        parts = random.randint(1, 3)
+        words.append(
+            "".join(random.choice(onsets) + random.choice(vowels) for _ in range(parts))
+        )
+    strange = str.maketrans("aeiou", "äéîøü")
+    for at in random.sample(range(WORDS), WORDS * 8 // 100):
+        words[at] = words[at].translate(strange)
+    return words
+
+
+def sentences(*, seed: int = 1) -> Iterator[str]:
+    """Yield sentences of Zipf English, for ever."""
+    random = Random(seed)
+    words = vocabulary(random)
+    weights = list(accumulate(1 / rank for rank in range(1, WORDS + 1)))
+    while True:
+        drawn = random.choices(words, cum_weights=weights, k=4096)
+        for start in range(0, 4096, 16):
+            yield " ".join(drawn[start : start + random.randint(6, 16)]).capitalize()
+
+
+def text_unit(size: int) -> bytes:
+    """Make *size* bytes of lines, with paragraphs, and a blank or two to clean."""
+    lines, made = [], 0
+    source = sentences()
+    for number in range(size):
+        line = ". ".join(islice(source, 2)) + (".\n\n" if number % 6 == 5 else ".\n")
+        if number % 25 == 0:
+            line = line.replace(" ", "  ", 1)
+        lines.append(line.encode())
+        made += len(lines[-1])
+        if made >= size:
+            return b"".join(lines)
+    return b"".join(lines)
+
+
+def jsonl_unit(size: int) -> bytes:
+    """Make *size* bytes of objects with texts of about 400 characters."""
+    import json  # labs list imports every experiment
+
+    source, made = sentences(), 0
+    lines: list[bytes] = []
+    while made < size:
+        text = ". ".join(islice(source, 6))
+        value = {"id": len(lines), "text": text, "lang": "en", "score": 0.5}
+        lines.append(json.dumps(value, ensure_ascii=False).encode() + b"\n")
+        made += len(lines[-1])
+    return b"".join(lines)
+
+
+def csv_unit(size: int) -> bytes:
+    """Make *size* bytes of rows, some with quoted line ends, without a header."""
+    source, made = sentences(), 0
+    lines: list[bytes] = []
+    while made < size:
+        text = ". ".join(islice(source, 3))
+        cell = f'"{text},\n""so""."' if len(lines) % 7 == 0 else text
+        lines.append(f"{len(lines)},{cell}\n".encode())
+        made += len(lines[-1])
+    return b"".join(lines)
+
+
+def repeated(path: Path, unit: bytes, size: int, *, head: bytes = b"") -> Path:
+    """Write *unit* again and again until the file holds *size* bytes; hold one."""
+    with path.open("wb") as file:
+        file.write(head)
+        for _ in range(max(1, size // len(unit))):
+            file.write(unit)
+    return path
+
+
+def members(path: Path, unit: bytes, member: bytes, size: int) -> Path:
+    """Write *member*, which is *unit* compressed, once for each *unit* in *size*."""
+    with path.open("wb") as file:
+        for _ in range(max(1, size // len(unit))):
+            file.write(member)
+    return path
+
+
+@contextmanager
+def removed(path: Path) -> Iterator[Path]:
+    """Remove a large file when it has served."""
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""What Python allocates: all at once, or a piece at a time (tracemalloc)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from labs import Row, scratch, traced
+from labs.experiments.readers._bench import removed, repeated, text_unit
+
+FULL, QUICK = 10**9, 10**7
+CHUNK = 1024
+LINES = 200_000, 800_000
+QUICK_LINES = 20_000, 80_000
+LINE_BARS = 45_000, 180_000
+
+
+def eager(quick: bool) -> tuple[Row, ...]:  # the shape of a part
+    """Compare what is held: everything, or one piece."""
+    with scratch() as folder:
+        return tuple(_rows(folder, quick=quick))
+
+
+def _rows(folder: Path, *, quick: bool) -> Iterator[Row]:
+    size = QUICK if quick else FULL
+    path = repeated(folder / "text", text_unit(1 << 20), size)
+    with removed(path):
+        _chunks(path)  # once before: what Python itself caches
+        whole, piece = traced(path.read_bytes), traced(_chunks, path)
+    ratio = whole.peak_bytes / piece.peak_bytes
+    bar = 100_000 * size / FULL
+    yield Row(
+        work=f"{size / 10**9:g} GB: chunks of {CHUNK} against read()",
+        reference="claimed 13,000x for 1 GB",
+        bar=f">= {bar:,.0f}x",
+        measured=f"{ratio:,.0f}x, {piece.peak_bytes:,} bytes",
+        met=ratio >= bar,
+    )
+    del whole
+    peaks = []
+    for count, full in zip(
+        QUICK_LINES if quick else LINES, (45_000, 180_000), strict=True
+    ):
+        path = folder / "lines"
+        with path.open("w") as file:
+            file.writelines(f"{n:>8} {'word ' * 40}\n" for n in range(count))
+        with removed(path):
+            _generated(path)
+            listed, lazy = traced(_listed, path), traced(_generated, path)
+        peaks.append(lazy.peak_bytes)
+        ratio, bar = (
+            listed.peak_bytes / lazy.peak_bytes,
+            full * count / LINES[full > 45_000],
+        )
+        yield Row(
+            work=f"{count:,} lines: generators against lists",
+            reference="claimed 4,800x",
+            bar=f">= {bar:,.0f}x",
+            measured=f"{ratio:,.0f}x, {lazy.peak_bytes:,} bytes",
+            met=None if quick else ratio >= bar,
+        )
+    yield Row(
+        work="the generators' peak at both counts",
+        reference="",
+        bar="flat",
+        measured=" and ".join(f"{peak:,} bytes" for peak in peaks),
+        met=max(peaks) - min(peaks) <= max(peaks) // 10,
+    )
+
+
+def _chunks(path: Path) -> int:
+    from aip_readers import FileChunkIterator  # as labs ask
+
+    with FileChunkIterator(path, CHUNK) as blocks:
+        return sum(map(len, blocks))
+
+
+def _listed(path: Path) -> int:
+    with path.open() as file:
+        lines = file.readlines()
+    stripped = [line.strip() for line in lines]
+    upper = [line.upper() for line in stripped]
+    return sum([len(line) for line in upper])  # the broken way holds all
+
+
+def _generated(path: Path) -> int:
+    from aip_readers import read_lines  # as labs ask
+
+    with read_lines(path, CHUNK // 2) as lines:
+        stripped = (line.strip() for line in lines)
+        upper = (line.upper() for line in stripped)
+        return sum(len(line) for line in upper)

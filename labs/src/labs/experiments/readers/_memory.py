@@ -1,0 +1,135 @@
+"""Memory: the peak of a fresh process over a bare interpreter's, at growing sizes."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from labs import MIB, Row, scratch
+from labs.experiments.readers._bench import (
+    UNIT,
+    Missing,
+    csv_unit,
+    jsonl_unit,
+    members,
+    removed,
+    repeated,
+    run,
+    text_unit,
+)
+
+GB = 10**9
+SIZES = GB // 10, GB, 10 * GB
+QUICK = 2 * MIB, 8 * MIB
+EQUAL = 0.5
+LONG = 2 << 30
+POLICIES = "error", "skip", "truncate", "split"
+
+
+def memory(quick: bool) -> tuple[Row, ...]:  # the shape of a part
+    """Measure every reader at every size."""
+    with scratch() as folder:
+        bare = run("nothing", "-").peak_bytes
+        return tuple(_rows(folder, bare, quick=quick))
+
+
+def _rows(folder: Path, bare: int, *, quick: bool) -> Iterator[Row]:
+    sizes = QUICK if quick else SIZES
+    text = text_unit(UNIT)
+    yield _grown("lines", "lines", folder, text, sizes, bare, bar=4)
+    yield _grown("JSONL", "jsonl", folder, jsonl_unit(UNIT), sizes, bare, bar=4)
+    head = b"id,text\n"
+    table = csv_unit(UNIT)
+    yield _grown("CSV", "csv_rows", folder, table, sizes, bare, bar=4, head=head)
+    zipped = gzip.compress(text, 6)
+    yield _grown("gzip", "lines", folder, text, sizes, bare, bar=4, member=zipped)
+    with suppress(ImportError):
+        from backports import zstd  # a peer
+
+        frame = zstd.compress(text)
+        yield _grown("zstd", "lines", folder, text, sizes, bare, bar=4, member=frame)
+    some = sizes[:2]
+    yield _grown("clean and split", "split", folder, text, some, bare, bar=8)
+    yield _grown("async batches", "stream_batches", folder, text, some, bare, bar=12)
+    yield from _long_line(folder, bare, LONG if not quick else 4 * MIB)
+    yield _bomb(folder, bare)
+
+
+def _grown(  # noqa: PLR0917  # the first two are bound once
+    folder: Path,
+    bare: int,
+    name: str,
+    work: str,
+    unit: bytes,
+    sizes: tuple[int, ...],
+    *,
+    judged: bool,
+    bar: float,
+    head: bytes = b"",
+    member: bytes = b"",
+) -> Row:
+    peaks = []
+    for size in sizes:
+        path = folder / "grown"
+        if member:
+            members(path, unit, member, size)
+        else:
+            repeated(path, unit, size, head=head)
+        with removed(path):
+            try:
+                peaks.append((run(work, path).peak_bytes - bare) / MIB)
+            except Missing as error:
+                return _missing(name, error, bar)
+    apart = max(peaks) - min(peaks)
+    return Row(
+        work=f"{name}: peak over a bare interpreter",
+        reference=" / ".join(f"{size / GB:g} GB" for size in sizes),
+        bar=f"<= {bar:g} MiB, equal within {EQUAL}",
+        measured=" / ".join(f"{peak:.2f}" for peak in peaks) + " MiB",
+        # Small files tell what grows, not what the peak is.
+        met=apart <= EQUAL and (max(peaks) <= bar or not judged),
+    )
+
+
+def _missing(name: str, error: Missing, bar: float) -> Row:
+    return Row(
+        work=name,
+        reference="",
+        bar=f"<= {bar:g} MiB",
+        measured=f"not measured: {error}",
+        met=None,
+    )
+
+
+def _long_line(folder: Path, bare: int, size: int) -> Iterator[Row]:
+    path = repeated(folder / "long", b"x" * MIB, size)
+    with removed(path):
+        # A first run, so that what Python caches on disk is there for all.
+        run("long_line", path, "skip")
+        for policy in POLICIES:
+            peak = (run("long_line", path, policy).peak_bytes - bare) / MIB
+            yield Row(
+                work=f"a line of {size / (1 << 30):g} GiB, max_record_bytes=1 MiB",
+                reference=f'on_oversize="{policy}"',
+                bar="<= 6 MiB",
+                measured=f"{peak:.2f} MiB",
+                met=peak <= 6,  # noqa: PLR2004  # the bar
+            )
+
+
+def _bomb(folder: Path, bare: int) -> Row:
+    path = folder / "bomb"
+    path.write_bytes(gzip.compress(bytes(256 * MIB), 9))
+    with removed(path):
+        ran = run("bomb", path)
+    peak = (ran.peak_bytes - bare) / MIB
+    return Row(
+        work="a gzip bomb of 256 MiB",
+        reference="",
+        bar="stopped, <= 8 MiB",
+        measured=f"{'stopped' if ran.value else 'not stopped'}, {peak:.2f} MiB, "
+        f"{1000 * ran.cpu_s:.0f} ms with the import",
+        met=bool(ran.value) and peak <= 8,  # noqa: PLR2004  # the bar
+    )
