@@ -138,7 +138,7 @@ def text_unit(size: int) -> bytes:
     lines, made = [], 0
     source = sentences()
     for number in range(size):
-        line = ". ".join(islice(source, 2)) + (".\n\n" if number % 6 == 5 else ".\n")
+        line = ". ".join(islice(source, 2)) + (".\n\n" if not number % 6 else ".\n")
         if number % 25 == 0:
             line = line.replace(" ", "  ", 1)
         lines.append(line.encode())

@@ -2,7 +2,8 @@
 
 Run by its path, so that nothing but the work itself is imported. With a small file
 WARM instead of ``-`` the work is done on that before, uncounted, so that what is timed
-is no import. It prints the CPU seconds of the work, the peak of its resident memory in bytes (VmHWM), and its result.
+is no import. It prints the CPU seconds of the work, the peak of its resident memory in
+bytes (VmHWM), and its result.
 """
 
 # Each work imports what it measures, and nothing before it.

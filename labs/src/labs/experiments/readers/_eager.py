@@ -38,9 +38,8 @@ def _rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     )
     del whole
     peaks = []
-    for count, full in zip(
-        QUICK_LINES if quick else LINES, (45_000, 180_000), strict=True
-    ):
+    counts = QUICK_LINES if quick else LINES
+    for count, full, bar_full in zip(counts, LINES, LINE_BARS, strict=True):
         path = folder / "lines"
         with path.open("w") as file:
             file.writelines(f"{n:>8} {'word ' * 40}\n" for n in range(count))
@@ -48,10 +47,8 @@ def _rows(folder: Path, *, quick: bool) -> Iterator[Row]:
             _generated(path)
             listed, lazy = traced(_listed, path), traced(_generated, path)
         peaks.append(lazy.peak_bytes)
-        ratio, bar = (
-            listed.peak_bytes / lazy.peak_bytes,
-            full * count / LINES[full > 45_000],
-        )
+        ratio = listed.peak_bytes / lazy.peak_bytes
+        bar = bar_full * count / full
         yield Row(
             work=f"{count:,} lines: generators against lists",
             reference="claimed 4,800x",

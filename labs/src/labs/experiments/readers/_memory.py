@@ -38,21 +38,19 @@ def memory(quick: bool) -> tuple[Row, ...]:  # the shape of a part
 def _rows(folder: Path, bare: int, *, quick: bool) -> Iterator[Row]:
     sizes = QUICK if quick else SIZES
     text = text_unit(UNIT)
-    yield _grown("lines", "lines", folder, text, sizes, bare, bar=4)
-    yield _grown("JSONL", "jsonl", folder, jsonl_unit(UNIT), sizes, bare, bar=4)
-    head = b"id,text\n"
-    table = csv_unit(UNIT)
-    yield _grown("CSV", "csv_rows", folder, table, sizes, bare, bar=4, head=head)
-    zipped = gzip.compress(text, 6)
-    yield _grown("gzip", "lines", folder, text, sizes, bare, bar=4, member=zipped)
+    grown = partial(_grown, folder, bare, judged=not quick)
+    yield grown("lines", "lines", text, sizes, bar=4)
+    yield grown("JSONL", "jsonl", jsonl_unit(UNIT), sizes, bar=4)
+    yield grown("CSV", "csv_rows", csv_unit(UNIT), sizes, bar=4, head=b"id,text\n")
+    member = gzip.compress(text, 6)
+    yield grown("gzip", "lines", text, sizes, bar=4, member=member)
     with suppress(ImportError):
         from backports import zstd  # a peer
 
         frame = zstd.compress(text)
-        yield _grown("zstd", "lines", folder, text, sizes, bare, bar=4, member=frame)
-    some = sizes[:2]
-    yield _grown("clean and split", "split", folder, text, some, bare, bar=8)
-    yield _grown("async batches", "stream_batches", folder, text, some, bare, bar=12)
+        yield grown("zstd", "lines", text, sizes, bar=4, member=frame)
+    yield grown("clean and split", "split", text, sizes[:2], bar=8)
+    yield grown("async batches", "stream_batches", text, sizes[:2], bar=12)
     yield from _long_line(folder, bare, LONG if not quick else 4 * MIB)
     yield _bomb(folder, bare)
 
