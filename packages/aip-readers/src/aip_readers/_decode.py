@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from io import BytesIO
@@ -29,24 +28,28 @@ def fast_loads() -> Loads:
     try:
         import orjson  # noqa: PLC0415  # an extra is imported where it is used
     except ImportError:
-        return _standard
+        return _standard()
     loads = orjson.loads
     return lambda data: list(map(loads, BytesIO(data)))
 
 
-# The scanner behind json.loads; typeshed knows nothing of it.
-_scan: Callable[[str, int], tuple[Any, int]]
-_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # see above
-
-
-def _standard(data: bytes) -> list[Any]:
+def _standard() -> Loads:
     """Decode without ``json.loads``, which looks at each line three times more."""
-    lines = str(data, "utf-8").split("\n")
-    pairs = list(map(_scan, lines, repeat(0)))
-    # A line that is no JSON at all ends the map early; one that goes on ends short.
-    if [end for _, end in pairs] != list(map(len, lines)):
-        raise ValueError
-    return [value for value, _ in pairs]
+    import json  # noqa: PLC0415  # not needed beside orjson
+
+    # The scanner behind json.loads; typeshed knows nothing of it.
+    scan: Callable[[str, int], tuple[Any, int]]
+    scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # see above
+
+    def loads(data: bytes) -> list[Any]:
+        lines = str(data, "utf-8").split("\n")
+        pairs = list(map(scan, lines, repeat(0)))
+        # A line that is no JSON ends the map early; one that goes on ends short.
+        if [end for _, end in pairs] != list(map(len, lines)):
+            raise ValueError
+        return [value for value, _ in pairs]
+
+    return loads
 
 
 def safe(value: Any) -> Any:
@@ -92,6 +95,8 @@ def parse(source: str, raw: RawLine, *, max_depth: int) -> Any:
 
     This is the careful way: the errors are those of Python's own decoder.
     """
+    import json  # noqa: PLC0415  # not needed beside orjson
+
     text = decode_line(source, raw)
     check_depth(source, raw, max_depth)
     try:

@@ -156,6 +156,8 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
                     yield (text,)
             else:
                 yield texts
+            # Let go of this block before the next is read.
+            batch.data, texts = b"", None
 
     def _one_by_one(self, batch: LineBatch) -> Iterator[str]:
         for raw in batch.raw_lines():

@@ -125,7 +125,9 @@ class LineSource:
                 carry.append(block)
                 held += len(block)
             if held > self.max_bytes:
-                rest, passing = yield from self._too_long(b"".join(carry))
+                # Popped, so that no second copy of the line is held meanwhile.
+                carry = [b"".join(carry)]
+                rest, passing = yield from self._too_long(carry.pop())
                 carry, held = [rest] if rest else [], len(rest)
         if held:
             data = b"".join(carry)
@@ -176,13 +178,16 @@ class LineSource:
         elif self.policy != "skip":
             while len(data) > self.max_bytes:
                 cut = _code_point_before(data, self.max_bytes)
-                yield LineBatch(data[:cut], self._at, line, ended=False)
+                piece = LineBatch(data[:cut], self._at, line, ended=False)
+                after, data = at + len(data), data[cut:]
+                yield piece
+                piece.data = b""
                 if self.policy == "truncate":
-                    break
+                    self._at = after
+                    return b"", True
                 self._at += cut
-                data = data[cut:]
-            if self.policy == "split":
-                return data, False
+                at = self._at
+            return data, False
         self._at = at + len(data)
         return b"", True
 

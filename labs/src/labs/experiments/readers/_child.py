@@ -135,6 +135,12 @@ def gzip_plain(path: str) -> None:
     blocks(path)
 
 
+def lines_plain(path: str) -> None:
+    """Read lines without the extra."""
+    _without("isal")
+    lines(path)
+
+
 def gzip_lines_module(path: str) -> None:
     """Read lines through the standard library's file object."""
     import gzip

@@ -41,15 +41,18 @@ def _rows(folder: Path, bare: int, *, quick: bool) -> Iterator[Row]:
     text = text_unit(UNIT)
     grown = partial(_grown, folder, bare, judged=not quick)
     yield grown("lines", "lines", text, sizes, bar=4)
-    yield grown("JSONL", "jsonl", jsonl_unit(UNIT), sizes, bar=4)
+    objects = jsonl_unit(UNIT)
+    yield grown("JSONL", "jsonl_plain", objects, sizes, bar=4)
+    yield grown("JSONL, [fast]", "jsonl", objects, sizes[:2], bar=4)
     yield grown("CSV", "csv_rows", csv_unit(UNIT), sizes, bar=4, head=b"id,text\n")
     member = gzip.compress(text, 6)
-    yield grown("gzip", "lines", text, sizes, bar=4, member=member)
+    yield grown("gzip", "lines_plain", text, sizes, bar=4, member=member)
+    yield grown("gzip, [fast]", "lines", text, sizes[:2], bar=4, member=member)
     with suppress(ImportError):
         from backports import zstd  # a peer
 
         frame = zstd.compress(text)
-        yield grown("zstd", "lines", text, sizes, bar=4, member=frame)
+        yield grown("zstd, its window 2 MiB", "lines", text, sizes, bar=4, member=frame)
     yield grown("clean and split", "split", text, sizes[:2], bar=8)
     yield grown("async batches", "stream_batches", text, sizes[:2], bar=12)
     yield from _long_line(folder, bare, LONG if not quick else 4 * MIB)
