@@ -7,35 +7,39 @@ from collections.abc import Callable, Sequence
 from labs import Chart, Finding, Row, Series, Table, experiment, verdict_of
 
 
-def _speed(quick: bool) -> tuple[Row, ...]:
+def run_speed(quick: bool) -> tuple[Row, ...]:
+    """Run the part called speed."""
     from labs.experiments.readers._speed import speed
 
     return speed(quick)
 
 
-def _memory(quick: bool) -> tuple[Row, ...]:
+def run_memory(quick: bool) -> tuple[Row, ...]:
+    """Run the part called memory."""
     from labs.experiments.readers._memory import memory
 
     return memory(quick)
 
 
-def _eager(quick: bool) -> tuple[Row, ...]:
+def run_eager(quick: bool) -> tuple[Row, ...]:
+    """Run the part called eager."""
     from labs.experiments.readers._eager import eager
 
     return eager(quick)
 
 
-def _exact(quick: bool) -> tuple[Row, ...]:
+def run_exact(quick: bool) -> tuple[Row, ...]:
+    """Run the part called exact."""
     from labs.experiments.readers._exact import exact
 
     return exact(quick)
 
 
 BENCHES: dict[str, Callable[[bool], tuple[Row, ...]]] = {
-    "speed": _speed,
-    "memory": _memory,
-    "eager": _eager,
-    "exact": _exact,
+    "speed": run_speed,
+    "memory": run_memory,
+    "eager": run_eager,
+    "exact": run_exact,
 }
 
 
