@@ -23,7 +23,7 @@ from labs.experiments.readers._bench import (
 
 GB = 10**9
 SIZES = GB // 10, GB, 10 * GB
-QUICK = UNIT, 2 * UNIT
+QUICK = UNIT, 3 * UNIT
 EQUAL = 0.5
 LONG = 2 << 30
 POLICIES = "error", "skip", "truncate", "split"
