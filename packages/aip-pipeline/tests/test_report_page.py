@@ -13,9 +13,9 @@ from command import Aip, aip_process
 from hypothesis import given, strategies as st
 from openai_server import OpenAIServer
 
-from aip_pipeline import Ingestion, IngestSettings
+from aip_pipeline import Ingestion, IngestSettings, PipelineError
 from aip_pipeline._charts import HEIGHT, WIDTH, Line, chart, short, time_ticks
-from aip_pipeline._page import page
+from aip_pipeline._page import _rates, page
 from aip_pipeline._sampling import (
     MAX_REASONS,
     MAX_SAMPLES,
@@ -23,6 +23,7 @@ from aip_pipeline._sampling import (
     Sample,
     Series,
 )
+from aip_pipeline.cli._report_file import ReportFile
 from aip_pipeline.stores import DeadLetter
 
 VOID = {"meta", "br", "path"}
@@ -143,6 +144,38 @@ def test_a_long_run_keeps_few_samples_evenly_spread() -> None:
     assert times[0] == 0
     assert max(gaps) < 2.5 * min(gaps)
     assert times[-1] == pytest.approx(7500)
+
+
+def test_a_steady_run_is_drawn_as_a_level_line() -> None:
+    samples = [sample(n * 0.15, stored=int(n * 150)) for n in range(200)]
+    rates = _rates(samples)
+    assert len(rates) > 20
+    assert {round(rate) for _, rate in rates} == {1000}
+    times = [at_s for at_s, _ in rates]
+    assert (times[0], times[-1]) == (0, samples[-1].at_s)
+    assert times == sorted(times)
+    assert _rates(samples[:3]) == []
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    run = Ingestion(["."], settings=IngestSettings())
+    run.interrupted = True
+    with ReportFile(tmp_path / "r.html").written_of(run):
+        pass
+    words = read(tmp_path / "r.html").words
+    assert "interrupted: run the same command again to go on" in words
+
+
+def test_a_page_that_fails_to_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "r.html").mkdir()
+    run = Ingestion(["."], settings=IngestSettings())
+    file = ReportFile(tmp_path / "r.html")
+    with (
+        pytest.raises(PipelineError, match="cannot write the report"),
+        file.written_of(run),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
 def test_reasons_are_bounded_and_the_rest_is_counted() -> None:

@@ -11,6 +11,7 @@ WIDTH: Final = 360
 HEIGHT: Final = 170
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 22
 MAX_TIME_STEPS: Final = 6
+SMALLEST: Final = 1e-9  # below this a line is drawn flat
 PLAIN_UP_TO: Final = 120  # seconds before minutes are written, minutes before hours
 _TIME_STEPS_S: Final = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
@@ -91,7 +92,7 @@ def value_ticks(highest: float) -> list[float]:
     >>> value_ticks(37)
     [0.0, 10.0, 20.0, 30.0, 40.0]
     """
-    if highest <= 0:
+    if highest < SMALLEST:
         return [0.0, 1.0]
     rough = highest / 4
     power = 10.0 ** floor(log10(rough))

@@ -37,7 +37,7 @@ def command(ctx: click.Context, /, *, as_json: bool, **values: Any) -> int:
         name: (_shown(value), _origin(ctx, name)) for name, value in values.items()
     }
     found = next((name for name in KEY_VARIABLES if os.environ.get(name)), None)
-    shown["api_key"] = ("set" if found else None, found or "default")
+    shown["api_key"] = ("set" if found else None, found or "not set")
     if as_json:
         fields = {
             name: {"value": value, "from": origin}
