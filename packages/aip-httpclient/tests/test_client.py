@@ -447,3 +447,20 @@ async def test_a_rate_the_server_states_is_kept_from_the_first_answer_on() -> No
     ):
         await client.get("x")
         assert client.stats.rate_per_s == 100
+
+
+async def test_closing_the_client_sends_home_whoever_waits() -> None:
+    async with FaultServer(Faults(hang_rate=1.0)) as server:
+        async with AsyncHttpClient(
+            base_url=server.url, concurrency=2, rate=Rate(requests=100, per_s=1)
+        ) as client:
+            calls = [
+                asyncio.create_task(client.post("x", json=i, idempotent=True))
+                for i in range(6)
+            ]
+            await asyncio.sleep(0.05)
+            assert client.stats.queued == 4
+        async with asyncio.timeout(5):
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(error, ClientClosed) for error in ended)
+    assert (client.stats.in_flight, client.stats.queued) == (0, 0)

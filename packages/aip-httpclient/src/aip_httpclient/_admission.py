@@ -6,9 +6,12 @@ import asyncio
 import math
 from collections import deque
 
+from ._errors import ClientClosed
 from ._gate import Gate
 from ._limit import Limit
 from ._pace import Pace
+
+_CLOSED = "the client was closed before the call was sent"
 
 
 class _Waiter:
@@ -32,6 +35,7 @@ class Admission:
         gate: when nobody.
 
     Attributes:
+        closed: whether nobody is let out any more.
         taken: slots in use.
         queued: calls waiting.
     """
@@ -42,6 +46,7 @@ class Admission:
         "_loop",
         "_timer",
         "_timer_at",
+        "closed",
         "gate",
         "limit",
         "pace",
@@ -59,6 +64,7 @@ class Admission:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self.closed = False
 
     def try_enter(self, now: float, *, cost: float) -> bool:
         """Go now, if nobody waits and nothing forbids it."""
@@ -76,7 +82,13 @@ class Admission:
         return True
 
     async def enter(self, *, cost: float, again: bool = False) -> None:
-        """Wait in line; *again* puts a call back where it stood: in front."""
+        """Wait in line; *again* puts a call back where it stood: in front.
+
+        Raises:
+            ClientClosed: the client was closed first.
+        """
+        if self.closed:
+            raise ClientClosed(_CLOSED)
         if not again and self.try_enter(self._loop.time(), cost=cost):
             return
         waiter = _Waiter(self._loop.create_future(), cost=cost)
@@ -168,7 +180,13 @@ class Admission:
         self.wake()
 
     def close(self) -> None:
-        """Drop the alarm; the line is its owners' to leave."""
+        """Let nobody out any more, and send home whoever waits."""
+        self.closed = self.gate.shut = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for waiter in self._line:
+            if not waiter.future.done():
+                self.queued -= 1
+                waiter.future.set_exception(ClientClosed(_CLOSED))
+        self._line.clear()
