@@ -219,6 +219,21 @@ def test_rule_08_silent_queueing_is_seen_without_any_error(seed: int) -> None:
     assert 75 <= sorted(late)[len(late) // 2] <= 125
 
 
+def test_rule_08_answers_that_only_grow_slower_do_not_cost_throughput() -> None:
+    async def main() -> float:
+        model = FaultModel(Faults(latency=Latency(median_s=0.25, sigma=0.1), seed=1))
+        async with ModelClient(model=model, seed=1) as client:
+            assert await crowd(client, 1000) == 1000
+            model.faults = Faults(latency=Latency(median_s=0.5, sigma=0.1), seed=2)
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            assert await crowd(client, 20_000) == 20_000
+            return 20_000 / (loop.time() - started)
+
+    # 100 at once would bring 200 a second.
+    assert run_in_fake_time(main()) > 400
+
+
 def test_rule_09_no_adaptive_timeout_for_two_round_trips_after_a_change() -> None:
     timeout = AdaptiveTimeout(ceiling_s=30.0)
     for _ in range(64):

@@ -15,6 +15,7 @@ _RECOVERY_RTTS = 8.0
 _RESUME = 0.9
 _SRTT_WEIGHT = 0.1
 _LOW_DRIFT = 1.005
+_BELIEF = 1.15
 _DEEPEST = 0.5
 _SURE = 1.5
 _RAMP_RTTS = 0.25
@@ -231,8 +232,9 @@ class AdaptiveLimit:
         self._doubt = None
         expected_s = doubt.rtt_s * self.value / doubt.value
         if rtt_s > (doubt.rtt_s + max(expected_s, self._low_s)) / 2.0:
-            # Slow, not queued: the round trip has a new least, the limit its place.
-            self._low_s = rtt_s
+            # Slow, not queued, it seems: believe it by steps, for one noisy look
+            # must not make a crowd the new measure of an empty server.
+            self._low_s = min(rtt_s, self._low_s * _BELIEF)
             self.slow_start = doubt.slow_start
             self._before = None
             self._change(now, doubt.value)
