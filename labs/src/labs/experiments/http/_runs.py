@@ -120,9 +120,14 @@ async def run(
 
 
 def model_run(
-    faults: Faults, *, calls: int, rate: Rate | None, attempt_timeout_s: float
+    faults: Faults,
+    *,
+    calls: int,
+    rate: Rate | None = None,
+    attempt_timeout_s: float = 60.0,
 ) -> Run:
     """Make all calls at once to a model of the server, in virtual time."""
+    limits: list[float] = []
 
     async def main() -> Run:
         model = FaultModel(faults)
@@ -134,14 +139,17 @@ def model_run(
             seed=faults.seed,
         )
         async with client:
+            watching = asyncio.create_task(_watch(client, limits))
             errors = await asyncio.gather(
                 *[_one(client, i, path=f"{MODEL}/x") for i in range(calls)]
             )
+            watching.cancel()
         failures = tuple(error for error in errors if error)
         return Run(
             calls=calls,
             good=calls - len(failures),
             seconds=asyncio.get_running_loop().time(),
+            limits=tuple(limits),
             arrived=model.arrived,
             outcomes=dict(model.outcomes),
             duplicates=sum(n - 1 for n in model.worked.values()),
