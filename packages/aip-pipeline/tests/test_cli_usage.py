@@ -109,3 +109,10 @@ def test_prune_refuses_and_obeys(aip: Aip, folder: Path) -> None:
     done = aip("ingest", "notes", "--prune", "--yes")
     assert "removed 1 chunks of vanished sources" in done.out
     assert len(texts(folder.parent / "aip.db")) == 1
+
+
+def test_json_is_printed_also_for_wrong_usage(aip: Aip) -> None:
+    failed = aip("ingest", "--json", "notes", "--batch-size", "none")
+    assert failed.code == 2
+    assert json.loads(failed.out)["read"] == 0
+    assert "'none' is not a valid integer" in only_line(failed.err)

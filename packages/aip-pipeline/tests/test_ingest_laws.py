@@ -19,12 +19,14 @@ from aip_pipeline import (
     IngestReport,
     IngestSettings,
     SpaceMismatch,
+    _reading,
     ingest,
     open_store,
     search,
 )
+from aip_pipeline._sources import open_source
 from aip_pipeline.stores import DeadLetter
-from aip_readers import Chunk, reread
+from aip_readers import Chunk, OpenError, reread
 
 
 @pytest.fixture
@@ -238,6 +240,31 @@ async def test_a_file_that_cannot_be_opened_keeps_its_old_version(
     report = await run(folder, server, keep=vanish)
     assert (report.read, report.stored, report.dead) == (2, 1, 1)
     assert texts(folder.parent / "s.db")[1] == "the old version answers"
+    for _ in range(2):
+        report = await run(folder, server)
+        assert (report.read, report.dead) == (1, 0), "a folder is no source to read"
+
+
+async def test_a_file_that_stays_unreadable_is_dead_once(
+    folder: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.txt").write_text("readable")
+    (folder / "b.txt").write_text("not readable")
+
+    def refuse(source: Any, *args: Any, **more: Any) -> Any:
+        if str(source).endswith("b.txt"):
+            raise OpenError(source, None, None, "permission denied")
+        return open_source(source, *args, **more)
+
+    monkeypatch.setattr(_reading, "open_source", refuse)
+    for _ in range(3):
+        report = await run(folder, server)
+        assert (report.read, report.dead) == (2, 1)
+        with open_store(f"sqlite:///{folder.parent}/s.db") as store:
+            assert [one.reason for one in store.dead_letters()] == ["permission denied"]
+    monkeypatch.undo()
+    report = await run(folder, server)
+    assert (report.read, report.dead) == (2, 0)
 
 
 async def test_interrupted_runs_resume_to_the_same_store(

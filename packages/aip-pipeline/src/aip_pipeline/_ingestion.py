@@ -130,12 +130,16 @@ class Ingestion:
         )
 
     def drain(self) -> None:
-        """Stop reading; what is in flight is embedded and stored, then `run` returns.
+        """Send nothing more; what is in flight is stored, then `run` returns.
 
         Call it on the event loop, such as from a signal handler.
         """
         self.interrupted = True
+        self._end_early()
+
+    def _end_early(self) -> None:
         self._stop.set()
+        self._budget.close()
 
     async def run(self) -> IngestReport:
         """Ingest the sources; see `ingest`."""
@@ -162,7 +166,7 @@ class Ingestion:
 
     def _check(self, report: IngestReport) -> None:
         """Compare what the reader counted with what the writer made durable."""
-        if not self.exhausted and self._accepted != report.read:
+        if not self._stopped_sending() and self._accepted != report.read:
             raise ConservationError(
                 f"{self._accepted} chunks were read but {report.read} were committed: "
                 "please report this bug"
@@ -320,10 +324,13 @@ class Ingestion:
 
     async def _work(self) -> None:
         while (batch := await self._batcher.get()) is not None:
-            if not self.exhausted:
+            if not self._stopped_sending():
                 await self._spend(batch)
             self._batcher.done()
             self._flush_if_stuck()
+
+    def _stopped_sending(self) -> bool:
+        return self.exhausted or self.interrupted
 
     async def _spend(self, batch: Batch) -> None:
         """Embed a batch if the tokens for it are left; else end the run."""
@@ -332,8 +339,7 @@ class Ingestion:
         reserved = self._spending.reserve(n_bytes, spent_tokens=spent)
         if reserved is None:
             self.exhausted = True
-            self._stop.set()
-            self._budget.close()
+            self._end_early()
             return
         try:
             await self._embed(batch.items, attempts=1)

@@ -52,7 +52,7 @@ class Page:
         sources: sources that this page completes, or found unchanged.
         read: chunks in the parts, and damaged stretches that gave none.
         carried: chunks of sources that did not change, from the store.
-        unlisted: folders that could not be listed; they are no source to store.
+        unlisted: what could not be listed or opened, and has no source to be kept at.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -146,9 +146,7 @@ class PageReader:
 
     def _not_listed(self, error: ReadError) -> None:
         self.unlisted = True
-        letter = DeadLetter(error.source, 0, None, None, None, error.reason, 1, None)
-        self._page.unlisted.append(letter)
-        self._page.read += 1
+        self._tell(error)
 
     def _source(self, source: Source) -> Iterator[Page]:
         uri = source if isinstance(source, str) else source.uri
@@ -220,8 +218,9 @@ class PageReader:
                     self._add(chunk, resumable=resumable)
                     if self._page_full():
                         yield self._cut()
+        except OpenError as error:
+            self._cannot_open(error)
         except ReadError as error:
-            self._unopened = isinstance(error, OpenError)
             self._damage(error)
 
     def _add(self, chunk: Chunk, *, resumable: bool) -> None:
@@ -259,6 +258,29 @@ class PageReader:
         page.read += 1
         page.n_chunks += 1
         page.cost_bytes += CHUNK_OVERHEAD_BYTES
+
+    def _cannot_open(self, error: OpenError) -> None:
+        """Leave the source to the next run, and what is stored of it as it is.
+
+        Without a fingerprint the next run begins anew, so the letter stands once; an
+        interrupted version that could be gone on from is not touched at all.
+        """
+        self._unopened = True
+        part = self._open_part()
+        if part.restart and not part.chunks:
+            part.fingerprint = ""
+            self._damage(error)
+        else:
+            self._tell(error)
+
+    def _tell(self, error: ReadError) -> None:
+        """Report what cannot be kept as a dead letter of a source."""
+        start, line = error.offset or 0, error.line
+        letter = DeadLetter(
+            error.source, start, None, line, None, error.reason, 1, None
+        )
+        self._page.unlisted.append(letter)
+        self._page.read += 1
 
     def _open_part(self) -> Part:
         assert self._part is not None, "chunks come only while a source is open"  # noqa: S101  # states the invariant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from aip_pipeline._errors import PipelineError
+from aip_pipeline._report import IngestReport
 
 OK, FAILED, USAGE, DEAD_LETTERS, BUDGET_SPENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -125,6 +127,8 @@ def main(args: Sequence[str] | None = None) -> None:
         code = aip.main(given, prog_name="aip", standalone_mode=False)
     except click.UsageError as error:
         hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
+        if "--json" in given and "ingest" in given:
+            click.echo(json.dumps(IngestReport().as_dict()))
         code = _fail(error.format_message().rstrip("."), hint, code=USAGE)
     except PipelineError as error:
         if "--debug" in given:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from aip_httpclient import AsyncHttpClient, CallError, Rate, Retry, Stats
+from aip_httpclient import (
+    AsyncHttpClient,
+    AttemptTimeout,
+    CallError,
+    Rate,
+    Retry,
+    Stats,
+)
 from aip_pipeline._errors import (
     ConfigError,
     EmbedderDenied,
@@ -19,6 +26,7 @@ from aip_pipeline._errors import (
     EmbedderUnavailable,
 )
 from aip_pipeline.embedders._endpoint import Endpoint
+from aip_pipeline.embedders._patience import Patience
 from aip_pipeline.embedders._protocol import BatchProfile, Usage
 from aip_pipeline.embedders._spec import Spec
 from aip_pipeline.embedders._translate import CHOKED, asked_to_wait, chokes, translated
@@ -37,6 +45,8 @@ DEADLINE_S: Final = 600.0
 # that has not, and 3 s of 500s until harmless texts tell whether the texts are bad.
 ATTEMPTS: Final = 12
 FEW_ATTEMPTS: Final = 6
+# A hung request is likely answered at the second try; a slow one needs more time.
+HURRIED_ATTEMPTS: Final = 2
 # So often 3 s of 500s from a server that harmless texts do not pass either.
 ROUNDS: Final = 8
 # A 200 whose body is broken is asked again at once, so often in all.
@@ -83,6 +93,7 @@ class OpenAIEmbedder:
         self._bytes = 0
         self._door = asyncio.Lock()
         self._proven = False
+        self._patience = Patience()
         self._failures = 0
         self._failure: EmbedderError | None = None
 
@@ -170,6 +181,9 @@ class OpenAIEmbedder:
     def _stop(self, state: RetryCallState) -> bool:
         """Tell tenacity when to give up."""
         failure = state.outcome.exception() if state.outcome else None
+        timed_out = getattr(failure, "cause", None) == "timeout"
+        if timed_out and self._patience.can_extend:
+            return state.attempt_number >= HURRIED_ATTEMPTS
         soon = not self._proven or getattr(failure, "status", None) == CHOKED
         return state.attempt_number >= (FEW_ATTEMPTS if soon else ATTEMPTS)
 
@@ -272,18 +286,13 @@ class OpenAIEmbedder:
     async def _exchange(self, data: bytes, *, deadline_s: float) -> bytes:
         if self._client is None:
             raise RuntimeError("the embedder is not open: use 'async with'")
-        cost = self.profile.estimate_tokens(len(data))
         rounds = ROUNDS if self._proven else 1
         while True:
             try:
-                response = await self._client.post(
-                    "embeddings",
-                    data=data,
-                    cost=cost,
-                    idempotent=True,
-                    deadline_s=deadline_s,
-                )
+                return await self._post(self._client, data, deadline_s=deadline_s)
             except CallError as error:
+                if isinstance(error, AttemptTimeout) and self._patience.extend():
+                    continue
                 if not chokes(error):
                     raise translated(error) from error
                 if await self._is_well(self._client):
@@ -292,8 +301,24 @@ class OpenAIEmbedder:
                 rounds -= 1
                 if not rounds:
                     raise translated(error) from error
-            else:
-                return response.body
+
+    async def _post(
+        self, client: AsyncHttpClient, data: bytes, *, deadline_s: float
+    ) -> bytes:
+        """Send a request; learn from it how long an answer takes."""
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        response = await client.post(
+            "embeddings",
+            data=data,
+            cost=self.profile.estimate_tokens(len(data)),
+            idempotent=True,
+            deadline_s=deadline_s,
+            attempt_timeout_s=self._patience.seconds,
+        )
+        if response.attempts == 1:
+            self._patience.learn(loop.time() - asked_at - response.waited_s)
+        return response.body
 
     async def _is_well(self, client: AsyncHttpClient) -> bool:
         """Tell whether harmless texts pass, each at its first attempt."""
