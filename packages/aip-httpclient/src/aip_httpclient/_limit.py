@@ -16,6 +16,7 @@ _RESUME = 0.9
 _SRTT_WEIGHT = 0.1
 _LOW_DRIFT = 1.005
 _BELIEF = 1.15
+_FALL = 0.3
 _DEEPEST = 0.5
 _SURE = 1.5
 _RAMP_RTTS = 0.25
@@ -230,8 +231,9 @@ class AdaptiveLimit:
     def _judge(self, now: float, *, rtt_s: float, doubt: _Doubt) -> None:
         """See whether stepping back made answers faster: only then they had queued."""
         self._doubt = None
-        expected_s = doubt.rtt_s * self.value / doubt.value
-        if rtt_s > (doubt.rtt_s + max(expected_s, self._low_s)) / 2.0:
+        # What was measured in a growing crowd is too fast, so the fall looks smaller.
+        fall = _FALL * (1.0 - self.value / doubt.value)
+        if rtt_s > doubt.rtt_s * (1.0 - fall):
             # Slow, not queued, it seems: believe it by steps, for one noisy look
             # must not make a crowd the new measure of an empty server.
             self._low_s = min(rtt_s, self._low_s * _BELIEF)
