@@ -117,3 +117,9 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_goes_on(
     found += walk
     assert [os.path.relpath(path, tree) for path in found] == ["a.md", "b.txt", "z.txt"]
     assert [error.source for error in told] == [str(tree / "sub")]
+
+
+def test_a_link_to_itself_is_passed_over(tree: Path) -> None:
+    (tree / "loop.txt").symlink_to(tree / "loop.txt")
+    assert names(tree, ".") == ALL
+    assert names(tree, "*.txt") == ["b.txt"]

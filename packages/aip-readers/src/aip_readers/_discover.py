@@ -125,6 +125,14 @@ def _listed(folder: str, on_error: OnError) -> list[os.DirEntry[str]]:
         return []
 
 
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        # A link to itself.
+        return False
+
+
 def _passed_over(name: str) -> bool:
     return name.startswith(".") or name in _SKIPPED
 
@@ -135,7 +143,7 @@ def _walk(entries: list[os.DirEntry[str]], on_error: OnError) -> Iterator[str]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(_listed(entry.path, on_error), on_error)
-        elif is_known(entry.name) and entry.is_file():
+        elif is_known(entry.name) and _is_file(entry):
             yield entry.path
 
 
@@ -174,7 +182,7 @@ def _matches(folder: str, states: list[_State], on_error: OnError) -> Iterator[s
             below = [rest for rest in after if rest]
             if below:
                 yield from _matches(entry.path, below, on_error)
-        elif any(map(_is_done, after)) and entry.is_file():
+        elif any(map(_is_done, after)) and _is_file(entry):
             yield entry.path
 
 
