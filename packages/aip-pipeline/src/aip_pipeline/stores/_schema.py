@@ -89,10 +89,14 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -4000",
+    "PRAGMA cache_size = -1000",
     "PRAGMA wal_autocheckpoint = 256",
     "PRAGMA journal_size_limit = 67108864",
 )
+
+# Only the writer comes back to the pages it has just seen. A cache that is soon full
+# keeps memory flat as the store grows.
+WRITER_CACHE = "PRAGMA cache_size = -4000"
 
 ADD_VECTOR = "INSERT OR IGNORE INTO embedding (text_hash, vector) VALUES (?, ?)"
 
