@@ -20,6 +20,7 @@ from openai_server import OpenAIServer
 from stored import rows, texts, unpaired
 
 import aip_pipeline
+from aip_pipeline._canary import CANARY_TEXTS
 from aip_pipeline._writing import MAX_TRANSACTION_S
 from aip_readers import reread
 
@@ -199,6 +200,30 @@ def test_ctrl_c_drains_and_the_next_run_goes_on(folder: Path) -> None:
         assert second["unchanged"] == first["stored"]
 
 
+def test_two_interrupts_end_a_run_whose_input_does_not_end(folder: Path) -> None:
+    run = subprocess.Popen(
+        command("ingest", "-", "--json"),
+        cwd=folder.parent,
+        env=QUIET_ENV,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until((folder.parent / "aip.db.lock").exists)
+        time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(30) == 130
+        assert run.stdout is not None
+        assert json.loads(run.stdout.read())["read"] == 0
+    finally:
+        run.kill()
+        run.communicate()
+
+
 def test_killed_runs_lose_nothing_and_pay_for_little_twice(folder: Path) -> None:
     write_jsonl(folder / "many.jsonl", 1500)
     (folder / "long.txt").write_text("".join(f"sentence {n}. " for n in range(9000)))
@@ -228,11 +253,12 @@ def test_killed_runs_lose_nothing_and_pay_for_little_twice(folder: Path) -> None
     asyncio.run(_calm_run(folder, calm))
     assert rows(folder.parent / "aip.db") == rows(calm)
     assert unpaired(calm) == 0
-    a_transaction = 16 * 2 * MAX_TRANSACTION_S / 0.02  # two requests each 20 ms
-    in_flight_and_uncommitted = 2 * 16 + a_transaction
     times = served["texts_by_times_embedded"]
     paid_twice = sum((int(n) - 1) * count for n, count in times.items())
-    assert paid_twice <= 3 * in_flight_and_uncommitted
+    # Lost by each kill: what was in flight, and what one transaction's time brings.
+    a_transaction = 2 * 16 * MAX_TRANSACTION_S / 0.02
+    canaries = 4 * len(CANARY_TEXTS)
+    assert paid_twice <= canaries + 3 * (2 * 16 + a_transaction) * 0.75
 
 
 async def _calm_run(folder: Path, store: Path) -> None:

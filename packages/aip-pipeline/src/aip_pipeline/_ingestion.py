@@ -22,7 +22,7 @@ from aip_pipeline._errors import (
     PruneRefused,
 )
 from aip_pipeline._events import RunLog
-from aip_pipeline._pruning import check_prune, look_for_vanished, vanished_uris
+from aip_pipeline._pruning import check_prune, forget_vanished, look_for_vanished
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._report import IngestReport, peak_memory_bytes, resident_bytes
 from aip_pipeline._sampling import Sample
@@ -32,7 +32,6 @@ from aip_pipeline._spending import TokenBudget
 from aip_pipeline._writing import (
     Canaries,
     Committed,
-    Removal,
     Vectors,
     Writer,
 )
@@ -91,6 +90,9 @@ class Ingestion:
         self._accepted = 0
         self._writing_bytes = 0
         self._refused: PruneRefused | None = None
+        self._may_prune = False
+        self._all_settled = False
+        self._callback_error: Exception | None = None
         self._alone = asyncio.Lock()
 
     @property
@@ -197,8 +199,9 @@ class Ingestion:
                 await self._pump(pool)
             except BaseExceptionGroup as group:
                 raise _first(group) from group
-            if self._refused is not None:
-                raise self._refused
+            for error in (self._callback_error, self._refused):
+                if error is not None:
+                    raise error
 
     def _account(self) -> None:
         usage, report = self._embedder.usage, self.report
@@ -230,10 +233,11 @@ class Ingestion:
                 await asyncio.wait([opened, watch], return_when="FIRST_COMPLETED")
                 if opened.done():
                     await self._feed_and_embed(pool)
+                self._all_settled = True
                 self._writer.close()
         finally:
             self._writer.close()
-            await asyncio.wait([writing])
+            await _ended(writing)
             opened.cancel()
 
     def _write_all(
@@ -250,6 +254,11 @@ class Ingestion:
             self._canary.load(store.canaries())
             loop.call_soon_threadsafe(_settle, opened)
             self._writer.run(store)
+            # Only now, when no page of a source that has vanished is on its way.
+            if self._may_prune and self._all_settled:
+                done = Committed()
+                done.counts.deleted = forget_vanished(paths_of(self._sources), store)
+                loop.call_soon_threadsafe(self._committed, done)
 
     async def _feed_and_embed(self, pool: ThreadPoolExecutor) -> None:
         workers = self._embedder.max_in_flight
@@ -270,7 +279,7 @@ class Ingestion:
         finally:
             self._stop.set()
             self._budget.close()
-            await asyncio.wait([reading])
+            await _ended(reading)
         self._batcher.close(workers=workers)
 
     def _read_all(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -307,8 +316,7 @@ class Ingestion:
             except PruneRefused as refused:
                 self._refused = refused
                 return
-            for uris in vanished_uris(paths_of(self._sources), store):
-                self._writer.put(Removal(uris))
+            self._may_prune = True
 
     async def _accept(self, page: Page) -> None:
         """Admit a page to the budget, then to the batches."""
@@ -368,12 +376,29 @@ class Ingestion:
         if not self._canary.passed:
             async with self._alone:
                 if not self._canary.passed:
-                    array = await self._embedder.embed([*CANARY_TEXTS, *texts])
-                    written = self._canary.check(array[: len(CANARY_TEXTS)])
-                    if written is not None:
-                        self._writer.put(Canaries(written))
-                    return array[len(CANARY_TEXTS) :]
+                    return await self._ask_first(texts)
         return await self._embedder.embed(texts)
+
+    async def _ask_first(self, texts: list[str]) -> NDArray[np.float32]:
+        """Embed the canaries, in the texts' own request where there is room."""
+        room = min(self.settings.batch_size, self._embedder.profile.max_texts)
+        n_canaries = len(CANARY_TEXTS)
+        if room >= n_canaries + len(texts):
+            array = await self._embedder.embed([*CANARY_TEXTS, *texts])
+            self._pass_canaries(array[:n_canaries])
+            return array[n_canaries:]
+        import numpy as np  # noqa: PLC0415  # `aip --version` does without
+
+        step = min(room, n_canaries)
+        slices = [CANARY_TEXTS[at : at + step] for at in range(0, n_canaries, step)]
+        arrays = [await self._embedder.embed(some) for some in slices]
+        self._pass_canaries(np.concatenate(arrays))
+        return await self._embedder.embed(texts)
+
+    def _pass_canaries(self, vectors: NDArray[np.float32]) -> None:
+        written = self._canary.check(vectors)
+        if written is not None:
+            self._writer.put(Canaries(written))
 
     def _bury(self, item: Item, error: EmbedderRefused, *, attempts: int) -> None:
         """Set a refused text aside, unless it seems that all are refused."""
@@ -413,7 +438,16 @@ class Ingestion:
         self._log.committed(done)
         if self._on_dead is not None:
             for letter in done.letters:
-                self._on_dead(letter)
+                self._tell_dead(letter, self._on_dead)
+
+    def _tell_dead(
+        self, letter: DeadLetter, on_dead: Callable[[DeadLetter], None]
+    ) -> None:
+        """Call the user's function; its error ends the run, but loses nothing."""
+        try:
+            on_dead(letter)
+        except Exception as error:  # noqa: BLE001  # raised again when all is stored
+            self._callback_error = self._callback_error or error
 
     def _flush_if_stuck(self) -> None:
         """Send a batch that is not full if nothing else can give memory back."""
@@ -438,6 +472,22 @@ class Ingestion:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+async def _ended(future: asyncio.Future[None]) -> None:
+    """Wait until a thread's work has ended; a cancellation meanwhile is kept for then.
+
+    To leave earlier would be to wait for the thread where the loop stands still, and
+    the thread may be waiting for the loop.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _joined(future: asyncio.Future[None]) -> None:

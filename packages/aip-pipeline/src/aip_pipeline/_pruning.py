@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aip_pipeline._errors import PruneRefused
-from aip_pipeline.stores import Store
+from aip_pipeline.stores import Store, Write
 from aip_readers import covers
 
 MAX_PRUNED_SHARE = 0.2  # more than this is likelier a disk that is not mounted
@@ -31,18 +31,17 @@ def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:
     return Vanished(vanished, stored)
 
 
-def vanished_uris(sources: Sequence[str], store: Store) -> Iterator[list[str]]:
-    """Yield what has vanished, at most `REMOVED_AT_ONCE` at a time."""
+def forget_vanished(sources: Sequence[str], store: Store) -> int:
+    """Remove what has vanished; return how many chunks went with it."""
     covered = covers(sources)
-    some: list[str] = []
+    deleted, some = 0, list[str]()
     for uri in store.uris():
         if _is_gone(uri, covered):
             some.append(uri)
         if len(some) == REMOVED_AT_ONCE:
-            yield some
+            deleted += store.commit(Write(removed=some)).deleted
             some = []
-    if some:
-        yield some
+    return deleted + store.commit(Write(removed=some)).deleted
 
 
 def check_prune(found: Vanished, *, listing_complete: bool, yes: bool) -> None:

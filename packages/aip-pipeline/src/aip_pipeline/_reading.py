@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import Counter
@@ -16,6 +17,7 @@ from aip_pipeline._sources import (
     Source,
     each_source,
     is_resumable,
+    name_of,
     open_source,
     version_of,
 )
@@ -28,7 +30,14 @@ from aip_pipeline.stores import (
     Store,
     letters_of,
 )
-from aip_readers import Chunk, OpenError, ReadError, RecordError, split
+from aip_readers import (
+    Chunk,
+    MissingExtraError,
+    OpenError,
+    ReadError,
+    RecordError,
+    split,
+)
 
 MAX_PAGE_CHUNKS = 256
 CHUNK_OVERHEAD_BYTES = 600  # the tuple, its ints, the hash, the list slots
@@ -124,6 +133,7 @@ class PageReader:
         # A source that could not even be opened is tried again by the next run, and
         # the version that is stored goes on answering.
         self._unopened = False
+        self._metadata_at = -1
         self.unlisted = False
         self.found: Counter[str] = Counter()
 
@@ -149,7 +159,10 @@ class PageReader:
         self._tell(error)
 
     def _source(self, source: Source) -> Iterator[Page]:
-        uri = source if isinstance(source, str) else source.uri
+        uri = name_of(source)
+        if not _is_text(uri):
+            self._tell(OpenError(_shown(uri), None, None, "its name is not UTF-8"))
+            return
         version = version_of(source, self._settings)
         state = self._store.source(uri)
         if state and _is_complete(state, version):
@@ -158,6 +171,7 @@ class PageReader:
             self.found["unchanged"] += 1
             return
         self.found["changed" if state and state.generation else "new"] += 1
+        self._metadata_at = -1
         part = self._part = Part(uri=uri, fingerprint=version or "", restart=True)
         if state and version and state.next_fingerprint == version:
             self._resume(part, state)
@@ -166,7 +180,7 @@ class PageReader:
             self._open_part().last = True
             self._page.sources += 1
         self._close_part()
-        if self._page.n_chunks >= MAX_PAGE_CHUNKS:
+        if self._page_full():
             yield self._cut()
 
     def _resume(self, part: Part, state: SourceState) -> None:
@@ -203,7 +217,7 @@ class PageReader:
                 start=part.resume_offset,
                 start_line=part.resume_line,
             ) as records:
-                resumable = is_resumable(records)
+                resumable = is_resumable(source, records)
                 for chunk in split(
                     records,
                     size=settings.chunk_size,
@@ -218,7 +232,7 @@ class PageReader:
                     self._add(chunk, resumable=resumable)
                     if self._page_full():
                         yield self._cut()
-        except OpenError as error:
+        except (OpenError, MissingExtraError) as error:
             self._cannot_open(error)
         except ReadError as error:
             self._damage(error)
@@ -226,6 +240,9 @@ class PageReader:
     def _add(self, chunk: Chunk, *, resumable: bool) -> None:
         part, page = self._open_part(), self._page
         part.next_ordinal = chunk.ordinal + 1
+        if chunk.metadata and chunk.start != self._metadata_at:
+            self._metadata_at = chunk.start
+            page.cost_bytes += chunk.end - chunk.start  # at least what it was read from
         if resumable and chunk.start != part.resume_offset:
             part.resume_offset = chunk.start
             part.resume_line = chunk.line
@@ -256,10 +273,9 @@ class PageReader:
         )
         part.damage_offset = (error.offset or 0) + 1
         page.read += 1
-        page.n_chunks += 1
-        page.cost_bytes += CHUNK_OVERHEAD_BYTES
+        self._count_overhead()
 
-    def _cannot_open(self, error: OpenError) -> None:
+    def _cannot_open(self, error: ReadError) -> None:
         """Leave the source to the next run, and what is stored of it as it is.
 
         Without a fingerprint the next run begins anew, so the letter stands once; an
@@ -281,6 +297,7 @@ class PageReader:
         )
         self._page.unlisted.append(letter)
         self._page.read += 1
+        self._count_overhead()
 
     def _open_part(self) -> Part:
         assert self._part is not None, "chunks come only while a source is open"  # noqa: S101  # states the invariant
@@ -290,6 +307,12 @@ class PageReader:
         if self._part is not None:
             self._page.parts.append(self._part)
             self._part = None
+            self._count_overhead()
+
+    def _count_overhead(self) -> None:
+        """Count what is small but may come without end: a letter, an empty file."""
+        self._page.n_chunks += 1
+        self._page.cost_bytes += CHUNK_OVERHEAD_BYTES
 
     def _page_full(self) -> bool:
         page = self._page
@@ -331,6 +354,19 @@ class PageReader:
         fresh = [Fresh(name, texts[name]) for name in unclaimed if name not in known]
         self._claimed.update(name for name, _ in fresh)
         return fresh
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a name is UTF-8; a file system may hold any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _is_complete(state: SourceState, version: str | None) -> bool:

@@ -16,7 +16,8 @@ from aip_pipeline._settings import IngestSettings
 from aip_readers import OnError, ReadError, Record, discover, open_records
 
 STDIN = "-"
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z][a-z0-9]+::")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
 # A byte offset means the same to a later run only where records are found in bytes.
 _RESUMABLE_FORMATS = frozenset({"text", "jsonl"})
 
@@ -44,15 +45,36 @@ def check_sources(sources: Sequence[Source]) -> None:
     """Refuse sources that are not there, before anything is read or paid for.
 
     Raises:
-        ConfigError: no source, or a path that does not exist.
+        ConfigError: no source, one named twice, a path that does not exist, a glob
+            that matches nothing.
     """
     if not sources:
         raise ConfigError("no source given: name a file, a folder or a glob")
+    streams = [name_of(one) for one in sources if one not in paths_of([one])]
+    for name in streams:
+        if streams.count(name) > 1:
+            raise ConfigError(f"the source {name} is named twice: name it once")
     for path in paths_of(sources):
-        if not has_magic(path) and not Path(path).exists():
+        if has_magic(path) and not Path(path).exists():
+            for _ in _files([path], "skip"):
+                break
+        elif not Path(path).exists():
             raise ConfigError(
                 f"no such file or folder at {path}: check the path; nothing was read"
             )
+
+
+def name_of(source: Source) -> str:
+    """Return what the store calls a source; no secret of a URL is part of it.
+
+    >>> name_of("s3://key:secret@bucket/notes.jsonl?signature=1")
+    's3://***@bucket/notes.jsonl'
+    """
+    if not isinstance(source, str):
+        return source.uri
+    if _URL.match(source):
+        return _CREDENTIALS.sub("***@", source.partition("?")[0])
+    return source
 
 
 def paths_of(sources: Iterable[Source]) -> list[str]:
@@ -63,20 +85,17 @@ def paths_of(sources: Iterable[Source]) -> list[str]:
 def each_source(
     sources: Iterable[Source], *, on_error: OnError
 ) -> Iterator[str | RecordSource]:
-    """Yield every single source, in order, each file once.
+    """Yield every single source: the files, in order and each once, then the streams.
 
     Raises:
         ConfigError: a path that is not there, a glob that matches nothing.
     """
-    paths: list[str] = []
-    for source in sources:
-        if isinstance(source, str) and not _is_stream(source):
-            paths.append(source)
-            continue
-        yield from _files(paths, on_error)
-        paths.clear()
-        yield source
+    given = list(sources)
+    paths = paths_of(given)
     yield from _files(paths, on_error)
+    for source in given:
+        if not isinstance(source, str) or _is_stream(source):
+            yield source
 
 
 def version_of(source: Source, settings: IngestSettings) -> str | None:
@@ -111,8 +130,10 @@ def open_source(
     return nullcontext(records() if callable(records) else records)
 
 
-def is_resumable(records: object) -> bool:
-    """Tell whether records can be read on from a byte offset."""
+def is_resumable(source: Source, records: object) -> bool:
+    """Tell whether a source can be read on from a byte offset."""
+    if not isinstance(source, str) or _is_stream(source):
+        return False
     return getattr(records, "format", None) in _RESUMABLE_FORMATS
 
 

@@ -19,6 +19,7 @@ class TokenBudget:
         self.max_tokens = max_tokens
         self._in_flight_tokens = 0.0
         self._settled_bytes = 0
+        self._assumed_tokens = 0.0
 
     def reserve(self, n_bytes: int, *, spent_tokens: int) -> float | None:
         """Set tokens aside for *n_bytes* of text; None when they might not suffice.
@@ -29,7 +30,10 @@ class TokenBudget:
         """
         wanted = n_bytes * self._tokens_per_byte(spent_tokens)
         if self.max_tokens is not None:
-            total = spent_tokens + self._in_flight_tokens + wanted
+            # A server that never tells what it used is taken to have used it all.
+            total = (
+                (spent_tokens or self._assumed_tokens) + self._in_flight_tokens + wanted
+            )
             if total > self.max_tokens:
                 return None
         self._in_flight_tokens += wanted
@@ -38,6 +42,7 @@ class TokenBudget:
     def settle(self, reserved: float, *, n_bytes: int) -> None:
         """Give a reservation back: what it cost is now counted as spent."""
         self._in_flight_tokens -= reserved
+        self._assumed_tokens += reserved
         self._settled_bytes += n_bytes
 
     def _tokens_per_byte(self, spent_tokens: int) -> float:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # it is; a kill loses what the last one held, so both bounds stay small.
 MAX_TRANSACTION_BYTES = 8 << 20
 MAX_TRANSACTION_S = 0.5
-REMOVED_SOURCE_BYTES = 16 << 10  # what forgetting a source may write, about
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,13 +36,7 @@ class Canaries(NamedTuple):
     written: str
 
 
-class Removal(NamedTuple):
-    """Name sources to forget."""
-
-    uris: list[str]
-
-
-Item: TypeAlias = Vectors | Page | Canaries | Removal
+Item: TypeAlias = Vectors | Page | Canaries
 
 
 @dataclass(slots=True)
@@ -144,8 +137,6 @@ class Writer:
         if isinstance(item, Vectors):
             rows = [row.tobytes() for row in item.array]
             return Write(vectors=list(zip(item.hashes, rows, strict=True)))
-        if isinstance(item, Removal):
-            return Write(removed=item.uris)
         return Write(canaries=item.written)
 
     def _size(self, item: Item) -> int:
@@ -154,4 +145,4 @@ class Writer:
             return item.cost_bytes
         if isinstance(item, Vectors):
             return int(item.array.nbytes)
-        return REMOVED_SOURCE_BYTES
+        return len(item.written)

@@ -26,6 +26,8 @@ from aip_pipeline.cli._report_file import ReportFile
 from aip_pipeline.cli._source_options import settings_of, source_options
 from aip_pipeline.stores import DeadLetter
 
+STOP_WITHIN_S = 3.0  # for the writer to end its transaction
+
 
 @click.command(
     epilog="Run it again at any time: what is stored and unchanged is not read, and "
@@ -93,7 +95,8 @@ def command(
             )
             counted = run.report
             with file.written_of(run):
-                asyncio.run(_drive(run, progress, drain_s=drain, file=file))
+                stopper = _Stopper(run, progress, drain_s=drain, as_json=as_json)
+                asyncio.run(_drive(run, progress, file=file, stopper=stopper))
         finally:
             if as_json:
                 click.echo(json.dumps(counted.as_dict()))
@@ -115,24 +118,10 @@ def _each(*callbacks: Callable[[DeadLetter], None]) -> Callable[[DeadLetter], No
 
 
 async def _drive(
-    run: Ingestion, progress: Progress, *, drain_s: float, file: ReportFile
+    run: Ingestion, progress: Progress, *, file: ReportFile, stopper: _Stopper
 ) -> None:
-    """Run to the end, or until interrupted; once drains, twice stops."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def interrupt() -> None:
-        assert task is not None, "a coroutine runs in a task"  # noqa: S101  # for mypy
-        if run.interrupted:
-            task.cancel()
-            return
-        run.drain()
-        loop.call_later(drain_s, task.cancel)
-        progress.say("stopping: finishing what is in flight; Ctrl-C again to stop now")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows has no signal handlers on its loop; Ctrl-C then stops at once.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, interrupt)
+    """Run to the end, or until interrupted."""
+    stopper.listen()
     watching = [asyncio.create_task(progress.follow(run))]
     if file.wanted:
         watching.append(asyncio.create_task(file.recorder.follow(run)))
@@ -142,5 +131,48 @@ async def _drive(
         if not run.interrupted:
             raise
     finally:
-        for task_watching in watching:
-            task_watching.cancel()
+        for task in watching:
+            task.cancel()
+
+
+class _Stopper:
+    """Obey signals: the first drains, the second stops, and a deadline does too."""
+
+    def __init__(
+        self, run: Ingestion, progress: Progress, *, drain_s: float, as_json: bool
+    ) -> None:
+        self._run = run
+        self._progress = progress
+        self._drain_s = drain_s
+        self._as_json = as_json
+        self._task: asyncio.Task[None] | None = None
+
+    def listen(self) -> None:
+        """Take the signals of the running task's loop."""
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Windows has no signal handlers on its loop; Ctrl-C then stops at once.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, self._interrupt)
+
+    def _interrupt(self) -> None:
+        if self._run.interrupted:
+            self._stop()
+            return
+        self._run.drain()
+        asyncio.get_running_loop().call_later(self._drain_s, self._stop)
+        self._progress.say(
+            "stopping: finishing what is in flight; Ctrl-C again to stop now"
+        )
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        asyncio.get_running_loop().call_later(STOP_WITHIN_S, self._leave)
+
+    def _leave(self) -> None:
+        """End the process: a thread that waits for its input cannot be ended."""
+        if self._as_json:
+            click.echo(json.dumps(self._run.report.as_dict()))
+        self._progress.leave(INTERRUPTED)

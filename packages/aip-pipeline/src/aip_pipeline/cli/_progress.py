@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -64,6 +65,14 @@ class Progress:
             )
         else:
             click.echo(f"aip: {sentence}", err=True)
+
+    def leave(self, code: int) -> None:
+        """End the process now; what is stored is whole, the rest was not begun."""
+        self.say("stopped: an input did not end; run the same command again to go on")
+        self.__exit__(None, None, None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
     def dead_letter(self, letter: DeadLetter) -> None:
         """Name what could not be stored, up to a bound."""

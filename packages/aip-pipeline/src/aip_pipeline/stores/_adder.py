@@ -14,20 +14,26 @@ class Adder:
 
     Args:
         db: the connection, inside the transaction.
+        fulltext: whether the store keeps full text.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, *, fulltext: bool) -> None:
         self._db = db
+        self._fulltext = fulltext
         self._source_ids: dict[str, tuple[int, int]] = {}
-        # Ids of rows deleted on the way are not used again: what this transaction
-        # added is then all that stands from here on.
+        # Ids of rows deleted on the way are not used again: what was added and is not
+        # indexed yet is then all that stands from here on.
         (self._first_id,) = db.execute(sql.NEXT_CHUNK).fetchone()
         self._next_id: int = self._first_id
 
-    def finish(self, *, fulltext: bool) -> None:
-        """Index what was added; call it once, at the end."""
-        if fulltext and self._next_id > self._first_id:
+    def index(self) -> None:
+        """Index what was added; call it at the end, and before rows are deleted.
+
+        The full text forgets a row by its words, so it must have seen them.
+        """
+        if self._fulltext and self._next_id > self._first_id:
             self._db.execute(sql.INDEX_CHUNKS, (self._first_id,))
+            self._first_id = self._next_id
 
     def add(self, write: Write) -> Became:
         """Add vectors first, then what needs them; count what it did."""
@@ -63,19 +69,11 @@ class Adder:
         self._db.execute(sql.BEGIN_VERSION, (part.uri, part.fingerprint))
         self._source_ids.pop(part.uri, None)
         source, generation = self._source_id(part.uri)
-        for table in ("chunk", "dead"):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE source = ? AND generation = ?",  # noqa: S608  # two fixed names
-                (source, generation),
-            )
+        self._delete("source = ? AND generation = ?", source, generation)
 
     def _complete_version(self, uri: str, source: int, generation: int) -> None:
         """Retire the old version in the transaction that completes the new one."""
-        for table in ("chunk", "dead"):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE source = ? AND generation < ?",  # noqa: S608  # two fixed names
-                (source, generation),
-            )
+        self._delete("source = ? AND generation < ?", source, generation)
         self._db.execute(sql.COMPLETE_VERSION, (source,))
         self._source_ids.pop(uri, None)
 
@@ -98,9 +96,14 @@ class Adder:
         (source,) = self._db.execute(
             "SELECT id FROM source WHERE uri = ?", (uri,)
         ).fetchone()
-        deleted = self._db.execute(
-            "DELETE FROM chunk WHERE source = ?", (source,)
-        ).rowcount
-        self._db.execute("DELETE FROM dead WHERE source = ?", (source,))
+        deleted = self._delete("source = ?", source)
         self._db.execute("DELETE FROM source WHERE id = ?", (source,))
         return deleted
+
+    def _delete(self, where: str, *args: int) -> int:
+        """Delete chunks and dead letters; return how many chunks there were."""
+        new = f"SELECT 1 FROM chunk WHERE {where} AND id >= ? LIMIT 1"  # noqa: S608  # fixed conditions
+        if self._db.execute(new, (*args, self._first_id)).fetchone():
+            self.index()
+        self._db.execute(f"DELETE FROM dead WHERE {where}", args)  # noqa: S608  # as above
+        return self._db.execute(f"DELETE FROM chunk WHERE {where}", args).rowcount  # noqa: S608  # as above

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -30,7 +30,7 @@ from aip_pipeline.stores._rows import entry_of, hit_of, letter_of
 from aip_pipeline.stores._scan import matching, nearest
 from aip_pipeline.stores._verify import Verification, run_script
 
-LOOK_UP_HASHES = 500  # SQLite's oldest default allows 999 parameters
+MAX_LOOKED_UP = 500  # SQLite's oldest default allows 999 parameters
 
 
 class SqliteStore:
@@ -200,7 +200,9 @@ class SqliteStore:
                     "--no-fulltext, or use a new store with --store"
                 )
             if stored != spec:
+                # What the last embedder refused, this one may take.
                 db.execute("DELETE FROM meta WHERE key = 'canaries'")
+                db.execute("UPDATE source SET fingerprint = NULL")
             meta = [("embedder", spec), ("base_url", base_url or "")]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
 
@@ -211,6 +213,11 @@ class SqliteStore:
             raise StoreError(
                 f"another run is writing to the store at {self.path}: wait for it, "
                 "or use another store with --store"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot lock the store at {self.path} ({error.strerror}): check the "
+                "rights of its folder"
             ) from error
 
     def verify(self, *, repair: bool) -> Iterator[Fault]:
@@ -255,8 +262,8 @@ class SqliteStore:
         """Return those of the hashes whose vectors are stored."""
         found: set[bytes] = set()
         with self._named():
-            for start in range(0, len(hashes), LOOK_UP_HASHES):
-                some = hashes[start : start + LOOK_UP_HASHES]
+            for start in range(0, len(hashes), MAX_LOOKED_UP):
+                some = hashes[start : start + MAX_LOOKED_UP]
                 marks = ",".join("?" * len(some))
                 rows = self._db.execute(
                     f"SELECT text_hash FROM embedding WHERE text_hash IN ({marks})",  # noqa: S608  # only marks
@@ -274,9 +281,9 @@ class SqliteStore:
                 transactions stored is whole, and nothing of this one is.
         """
         with self._transaction() as db:
-            adder = Adder(db)
+            adder = Adder(db, fulltext=self._meta("fulltext") == "1")
             yield adder.add
-            adder.finish(fulltext=self._meta("fulltext") == "1")
+            adder.index()
 
     def commit(self, write: Write) -> Became:
         """Make one *write* durable in a transaction of its own.
@@ -318,13 +325,22 @@ class SqliteStore:
             return matching(self._db, query, k=k)
 
     def hits(self, ranked: Iterable[tuple[int, float]]) -> list[Hit]:
-        """Return the passages of ranked chunk ids, in their order."""
+        """Return the passages of ranked chunk ids, in their order.
+
+        A chunk that a run has replaced since it was ranked is left out.
+        """
         scores = dict(ranked)
-        marks = ",".join("?" * len(scores))
+        wanted, by_id = list(scores), dict[int, tuple[Any, ...]]()
         with self._named():
-            rows = self._db.execute(sql.FIND_HITS.format(marks=marks), list(scores))
-            by_id = {row[0]: row for row in rows}
-        return [hit_of(by_id[chunk], score) for chunk, score in scores.items()]
+            for start in range(0, len(wanted), MAX_LOOKED_UP):
+                some = wanted[start : start + MAX_LOOKED_UP]
+                query = sql.FIND_HITS.format(marks=",".join("?" * len(some)))
+                by_id.update((row[0], row) for row in self._db.execute(query, some))
+        return [
+            hit_of(by_id[chunk], score)
+            for chunk, score in scores.items()
+            if chunk in by_id
+        ]
 
     def entries(self) -> Iterator[Entry]:
         """Yield every live chunk by source and ordinal, all of one moment.
@@ -408,4 +424,8 @@ def _explain(path: Path, error: sqlite3.Error) -> str:
         return f"another program holds {path} ({said}): wait for it, then run again"
     if "not a database" in said:
         return f"{path} is not a SQLite file: name another with --store sqlite:///PATH"
-    return f"cannot use the store at {path} ({said}): check the path and its rights"
+    if "unable to open" in said or "readonly" in said:
+        return (
+            f"cannot open the store at {path} ({said}): check the path and its rights"
+        )
+    return f"cannot use the store at {path} ({said}): try `aip verify`"
