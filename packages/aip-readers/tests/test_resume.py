@@ -26,7 +26,13 @@ TEXTS = st.lists(st.tuples(WORDS, GAPS), max_size=80).map(
     lambda pairs: "".join(word + gap for word, gap in pairs)
 )
 Sizes = tuple[int, int]
-SIZES = st.sampled_from([(20, 0), (20, 10), (40, 12), (100, 10)])
+SIZES = st.one_of(
+    st.sampled_from([(20, 0), (20, 10), (40, 12), (100, 10)]),
+    # Smaller than a grapheme, where a chunk may have to be longer than it should.
+    st.sampled_from(
+        [(n, overlap) for n in range(1, 7) for overlap in range(n // 2 + 1)]
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,27 @@ def test_jsonl_resumes_from_the_first_chunk_of_each_record(
         if chunk.start not in seen:
             assert chunks_of(path, sizes, start=chunk) == whole[at:]
         seen.add(chunk.start)
+
+
+def test_no_character_is_lost_where_a_chunk_outgrows_its_size() -> None:
+    def spans(text: str, size: int) -> list[tuple[str, int, int]]:
+        record = Record("a", text, 0, len(text.encode()), 1, None, {})
+        chunks = split([record], size=size, overlap=0)
+        return [(chunk.text, chunk.start, chunk.end) for chunk in chunks]
+
+    assert spans("ab", 1) == [("a", 0, 1), ("b", 1, 2)]
+    assert spans("ab\u0300 cd", 2) == [("ab\u0300", 0, 4), ("cd", 5, 7)]
+    family = "👩\u200d👩\u200d👧"
+    assert spans(f"e{family}x", 2) == [(f"e{family}", 0, 19), ("x", 19, 20)]
+    assert spans("e" + "\u0323" * 9, 1)[0] == ("\u1eb9" + "\u0323" * 2, 0, 7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text("ab c.\n\1", max_size=40), size=st.integers(1, 8))
+def test_ascii_chunks_are_never_longer_than_asked(text: str, size: int) -> None:
+    record = Record("a", text, 0, len(text), 1, None, {})
+    for chunk in split([record], size=size, overlap=size // 2):
+        assert len(chunk.text) <= size
 
 
 def test_ordinals_count_from_zero_in_each_source() -> None:

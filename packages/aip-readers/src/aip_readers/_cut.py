@@ -20,6 +20,7 @@ _ROUNDS = 4
 class Cutter:
     """Cut chunks of at most *size* clean characters out of raw text.
 
+    A grapheme that does not fit makes its chunk longer, up to ``SLACK * size`` raw.
     Looks at no more than ``reach`` raw characters from a chunk's start.
     """
 
@@ -62,7 +63,7 @@ class Cutter:
 
     def _break(self, raw: str, start: int, high: int) -> int:
         """Return the best end in the second half: paragraph, sentence, line, word."""
-        low = start + (high - start + 1) // 2
+        low = min(start + (high - start + 1) // 2, high - 1)
         for end in self._breaks(raw, low, high):
             if end > low and (end == len(raw) or is_safe_cut(raw, end, start)):
                 return end

@@ -17,8 +17,10 @@ class Splitter:
     """How text is split: chunks of at most *size* clean characters.
 
     A chunk ends at a paragraph, sentence, line or word in its second half, and begins
-    at a word within the last *overlap* raw characters of the one before; no grapheme is
-    cut. Where it ends depends only on the text from its own start on.
+    at a word within the last *overlap* raw characters of the one before. No grapheme is
+    cut: where the last one takes more than half of *size* and does not fit, the chunk
+    is longer than *size*, up to ``4 * size`` raw characters; only there a grapheme is
+    cut. Where a chunk ends depends only on the text from its own start on.
     """
 
     size: int = 1000
@@ -68,6 +70,7 @@ def split(
 ) -> Iterator[Chunk]:
     """Yield clean chunks of at most *size* characters, in one pass.
 
+    A chunk is longer where a long grapheme would be cut otherwise; see ``Splitter``.
     Contiguous records without a key are pieces of one plain text, held a block at a
     time; a record with a key is a document of its own. To go on from a chunk of a plain
     text, open its source with ``start=chunk.start, start_line=chunk.line`` and pass
