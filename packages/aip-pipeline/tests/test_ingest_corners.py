@@ -251,7 +251,7 @@ def test_a_page_is_bounded_also_by_metadata_and_by_empty_files(
             stop=threading.Event(),
             keep=None,
             max_page_bytes=1 << 20,
-            vector_bytes=0,
+            vector_bytes=int,
         )
         sizes = [len(page.parts) for page in reader.pages([str(tmp_path)])]
     assert sum(sizes) >= 400, "a source may stand in two pages"

@@ -282,9 +282,11 @@ class Ingestion:
             await _ended(reading)
         self._batcher.close(workers=workers)
 
+    def _vector_bytes(self) -> int:
+        return 4 * (self._embedder.dimensions or ASSUMED_DIMENSIONS)
+
     def _read_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read every page and hand it to the loop; on the reader's thread."""
-        dimensions = self._embedder.dimensions or ASSUMED_DIMENSIONS
         with open_store(self.settings.store) as store:
             reader = PageReader(
                 self.settings,
@@ -294,7 +296,7 @@ class Ingestion:
                 stop=self._stop,
                 keep=self._keep,
                 max_page_bytes=min(1 << 20, self.settings.max_memory_bytes // 8),
-                vector_bytes=4 * dimensions,
+                vector_bytes=self._vector_bytes,
             )
             for page in reader.pages(self._sources):
                 accepted = asyncio.run_coroutine_threadsafe(self._accept(page), loop)

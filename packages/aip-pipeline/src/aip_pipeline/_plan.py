@@ -69,7 +69,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
             stop=threading.Event(),
             keep=None,
             max_page_bytes=1 << 20,
-            vector_bytes=0,
+            vector_bytes=int,
         )
         for page in reader.pages(sources):
             _add(found, page, scratch)

@@ -101,7 +101,7 @@ class PageReader:
         stop: set to end the reading at the next chunk.
         keep: says whether a chunk is wanted; others count as filtered.
         max_page_bytes: bound on one page.
-        vector_bytes: memory that one vector will take.
+        vector_bytes: tells the memory of one vector; an embedder may learn it late.
 
     Attributes:
         found: how many sources were "new", "changed" or "unchanged" so far.
@@ -118,7 +118,7 @@ class PageReader:
         stop: threading.Event,
         keep: Callable[[Chunk], bool] | None,
         max_page_bytes: int,
-        vector_bytes: int,
+        vector_bytes: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -255,7 +255,7 @@ class PageReader:
         part.chunks.append(chunk)
         part.hashes.append(self._hash(chunk.text))
         page.cost_bytes += sys.getsizeof(chunk.text) + CHUNK_OVERHEAD_BYTES
-        page.cost_bytes += self._vector_bytes
+        page.cost_bytes += self._vector_bytes()
 
     def _damage(self, error: ReadError) -> None:
         part, page = self._open_part(), self._page

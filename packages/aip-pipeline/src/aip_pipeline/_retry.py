@@ -11,7 +11,15 @@ from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import ConfigError, EmbedderRefused
 from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline.embedders import Embedder, open_embedder
-from aip_pipeline.stores import DeadLetter, Poison, Settled, Store, Write, open_store
+from aip_pipeline.stores import (
+    DeadLetter,
+    Poison,
+    Settled,
+    Store,
+    Write,
+    open_store,
+    opened,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,23 +76,37 @@ async def retry_dead(
         StoreError: there is no such store, or another run is writing to it.
         EmbedderError: the embedder gives no answer; what was stored stays stored.
     """
-    with open_store(store, create=False) as opened:
-        spec, stored_url = opened.embedder()
+    async with opened(open_store(store, create=False)) as held:
         wanted = sorted(set(ids))
-        for number in wanted:
-            if opened.dead_letter(number) is None:
-                raise ConfigError(
-                    f"no dead letter {number} in {store}: see `aip dead list`; "
-                    "nothing was done"
-                )
-        url = base_url or stored_url
-        used = embedder or open_embedder(spec, base_url=url)
-        opened.claim(spec=used.spec, base_url=url, fulltext=None)
-        retry = _Retry(opened, used, on_left=on_left)
+        used = embedder
+        if used is None:
+            used = await asyncio.to_thread(_its_embedder, held, base_url)
+        await asyncio.to_thread(_claim, held, used, base_url, wanted)
+        retry = _Retry(held, used, on_left=on_left)
+        pages = _pages(held, wanted)
         async with used:
-            for page in _pages(opened, wanted):
+            while page := await asyncio.to_thread(next, pages, None):
                 await retry.page(page)
         return retry.report
+
+
+def _its_embedder(store: Store, base_url: str | None) -> Embedder:
+    spec, stored_url = store.embedder()
+    return open_embedder(spec, base_url=base_url or stored_url)
+
+
+def _claim(
+    store: Store, used: Embedder, base_url: str | None, wanted: Sequence[int]
+) -> None:
+    """Keep other runs out; see that every letter asked for is there."""
+    _, stored_url = store.embedder()
+    for number in wanted:
+        if store.dead_letter(number) is None:
+            raise ConfigError(
+                f"no dead letter {number} in the store: see `aip dead list`; nothing "
+                "was done"
+            )
+    store.claim(spec=used.spec, base_url=base_url or stored_url, fulltext=None)
 
 
 def _pages(store: Store, wanted: Sequence[int]) -> Iterator[list[DeadLetter]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from aip_pipeline.embedders import Embedder, open_embedder
-from aip_pipeline.stores import Hit, Store, open_store
+from aip_pipeline.stores import Hit, Store, open_store, opened
 
 Mode: TypeAlias = Literal["hybrid", "vector", "lexical"]
 Ranked: TypeAlias = list[tuple[int, float]]
@@ -42,17 +42,19 @@ async def search(
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
-    with open_store(store, create=False) as opened:
-        spec, base_url = opened.embedder()
+    async with opened(open_store(store, create=False)) as used_store:
+        spec, base_url = await asyncio.to_thread(used_store.embedder)
         lists: list[Ranked] = []
         candidates = k if mode != "hybrid" else max(MIN_CANDIDATES, 4 * k)
         if mode != "vector":
-            lists.append(await asyncio.to_thread(opened.by_words, query, k=candidates))
+            lists.append(
+                await asyncio.to_thread(used_store.by_words, query, k=candidates)
+            )
         if mode != "lexical":
             used = embedder or open_embedder(spec, base_url=base_url)
-            lists.append(await _by_vector(query, used, opened, k=candidates))
+            lists.append(await _by_vector(query, used, used_store, k=candidates))
         ranked = lists[0] if len(lists) == 1 else fuse(lists)
-        return await asyncio.to_thread(opened.hits, ranked[:k])
+        return await asyncio.to_thread(used_store.hits, ranked[:k])
 
 
 async def _by_vector(query: str, embedder: Embedder, store: Store, *, k: int) -> Ranked:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
 from aip_pipeline._errors import ConfigError
 from aip_pipeline.stores._protocol import (
     Became,
@@ -38,7 +43,10 @@ __all__ = [
     "Write",
     "letters_of",
     "open_store",
+    "opened",
 ]
+
+StoreT = TypeVar("StoreT", bound=Store)
 
 _SQLITE = "sqlite:///"
 
@@ -63,3 +71,13 @@ def open_store(url: str, *, create: bool = True) -> SqliteStore:
             "sqlite:///aip.db"
         )
     return SqliteStore(url.removeprefix(_SQLITE), create=create)
+
+
+@asynccontextmanager
+async def opened(store: StoreT) -> AsyncIterator[StoreT]:
+    """Open a store for a coroutine; opening may wait for a disk or for a lock."""
+    await asyncio.to_thread(store.__enter__)
+    try:
+        yield store
+    finally:
+        await asyncio.to_thread(store.__exit__, None, None, None)
