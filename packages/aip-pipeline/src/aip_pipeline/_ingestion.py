@@ -18,7 +18,6 @@ from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import (
     ConservationError,
     EmbedderRefused,
-    PipelineError,
     PruneRefused,
 )
 from aip_pipeline._events import RunLog
@@ -29,6 +28,7 @@ from aip_pipeline._sampling import Sample
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import Source, check_sources, paths_of
 from aip_pipeline._spending import TokenBudget
+from aip_pipeline._waiting import ended, first_error, joined, settle
 from aip_pipeline._writing import (
     Canaries,
     Committed,
@@ -198,7 +198,7 @@ class Ingestion:
             try:
                 await self._pump(pool)
             except BaseExceptionGroup as group:
-                raise _first(group) from group
+                raise first_error(group) from group
             for error in (self._callback_error, self._refused):
                 if error is not None:
                     raise error
@@ -229,7 +229,7 @@ class Ingestion:
         writing = loop.run_in_executor(pool, self._write_all, loop, opened)
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(_joined(writing))
+                watch = group.create_task(joined(writing))
                 await asyncio.wait([opened, watch], return_when="FIRST_COMPLETED")
                 if opened.done():
                     await self._feed_and_embed(pool)
@@ -237,7 +237,7 @@ class Ingestion:
                 self._writer.close()
         finally:
             self._writer.close()
-            await _ended(writing)
+            await ended(writing)
             opened.cancel()
 
     def _write_all(
@@ -252,7 +252,7 @@ class Ingestion:
                 fulltext=settings.fulltext,
             )
             self._canary.load(store.canaries())
-            loop.call_soon_threadsafe(_settle, opened)
+            loop.call_soon_threadsafe(settle, opened)
             self._writer.run(store)
             # Only now, when no page of a source that has vanished is on its way.
             if self._may_prune and self._all_settled:
@@ -279,7 +279,7 @@ class Ingestion:
         finally:
             self._stop.set()
             self._budget.close()
-            await _ended(reading)
+            await ended(reading)
         self._batcher.close(workers=workers)
 
     def _vector_bytes(self) -> int:
@@ -469,38 +469,3 @@ class Ingestion:
                 in_flight=self._batcher.in_flight,
                 writer_waiting=self._writer.waiting,
             )
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-async def _ended(future: asyncio.Future[None]) -> None:
-    """Wait until a thread's work has ended; a cancellation meanwhile is kept for then.
-
-    To leave earlier would be to wait for the thread where the loop stands still, and
-    the thread may be waiting for the loop.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-
-
-async def _joined(future: asyncio.Future[None]) -> None:
-    """Wait for a thread's work, without cancelling it."""
-    await asyncio.shield(future)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Pick the error that explains the others: our own before any."""
-    ours = group.subgroup(PipelineError)
-    found: BaseException = ours or group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
