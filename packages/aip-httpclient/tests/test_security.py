@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import gzip
 import logging
+import traceback
 import tracemalloc
 
 import pytest
 from aiohttp import web
 
-from aip_httpclient import AsyncHttpClient, BodyTooLarge, StatusRefused, TransportError
+from aip_httpclient import (
+    AsyncHttpClient,
+    BodyTooLarge,
+    InvalidRequest,
+    StatusRefused,
+    TransportError,
+)
 from aip_httpclient.testing import FaultServer
 
 SECRET = "sk-very-secret"  # noqa: S105  # of nobody
@@ -157,3 +164,61 @@ async def test_no_secret_reaches_a_repr_an_error_or_a_log(
             shown = [str(caught.value), repr(caught.value.body), repr(client)]
             shown += [caught.value.url, caught.value.reason, caplog.text]
     assert SECRET not in " ".join(shown)
+
+
+async def test_credentials_of_one_request_are_masked_like_the_clients() -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(status=400, text=f"bad: {dict(request.headers)}")
+
+    async with (
+        FaultServer(handler=echo) as server,
+        # The shorter must not leave the end of the longer behind.
+        AsyncHttpClient(
+            base_url=server.url, headers={"X-Api-Key": SECRET[:8]}
+        ) as client,
+    ):
+        with pytest.raises(StatusRefused) as caught:
+            await client.get("x", headers={"Authorization": f"Bearer {SECRET}"})
+    error = caught.value
+    assert "bad: " in error.reason
+    for text in (str(error), error.reason, error.body.decode()):
+        assert SECRET[:8] not in text
+        assert SECRET[-6:] not in text
+
+
+ADDRESSES = [
+    f"htp://user:{SECRET}@h/x?key={SECRET}",
+    f"http://user:{SECRET}@[::1?key={SECRET}",
+    f"http://user:{SECRET}/@h:x#{SECRET}",
+    f"user:{SECRET}@h",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_a_refused_address_is_shown_without_its_secrets(address: str) -> None:
+    with pytest.raises(ValueError, match=r"base_url='.*\*\*\*@.*' is not") as refused:
+        AsyncHttpClient(base_url=address)
+    async with AsyncHttpClient() as client:
+        with pytest.raises(
+            InvalidRequest, match=r"path '.*\*\*\*@.*' is not"
+        ) as caught:
+            await client.get(address)
+    for error in (refused.value, caught.value):
+        assert SECRET not in "".join(traceback.format_exception(error))
+
+
+async def test_a_bad_header_is_named_without_its_value() -> None:
+    values: list[object] = [f"{SECRET}\n", f"{SECRET}\0", SECRET.encode(), None]
+    async with FaultServer() as server, AsyncHttpClient(base_url=server.url) as client:
+        for value in values:
+            headers = {"Authorization": value}
+            with pytest.raises(
+                InvalidRequest, match="header 'Authorization'"
+            ) as caught:
+                await client.get("x", headers=headers)  # type: ignore[arg-type]  # the point
+            assert SECRET not in "".join(traceback.format_exception(caught.value))
+        with pytest.raises(InvalidRequest, match="header None"):
+            await client.get("x", headers={None: "x"})  # type: ignore[dict-item]  # the point
+        assert (client.stats.in_flight, client.stats.retries) == (0, 0)
+        assert (await client.get("x")).status == 200
+        assert server.model.arrived == 1

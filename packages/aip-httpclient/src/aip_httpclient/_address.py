@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from yarl import URL
 
 from ._errors import InvalidRequest
-from ._secrets import is_credential
+from ._secrets import is_credential, masked
 
 _REMEMBERED = 256
 
@@ -26,9 +26,7 @@ class Addresses:
     __slots__ = ("_headers", "_known", "_plain", "base")
 
     def __init__(self, base_url: str, *, headers: Mapping[str, str]) -> None:
-        self.base = URL(base_url) if base_url else None
-        if self.base is not None and not _whole(self.base):
-            raise ValueError(f"base_url={base_url!r} is not an http(s) address")
+        self.base = _base(base_url) if base_url else None
         self._headers = dict(headers)
         self._plain = {n: v for n, v in headers.items() if not is_credential(n)}
         self._known: dict[str, tuple[URL, Mapping[str, str]]] = {}
@@ -57,11 +55,22 @@ class Addresses:
             elif self.base is not None:
                 joined = f"{self.base.path.rstrip('/')}/{url.path.lstrip('/')}"
                 return self.base.with_path(joined).with_query(url.query)
-        except ValueError as error:
-            raise InvalidRequest(f"path {path!r} is not an address") from error
+        except ValueError:  # repeats the address, so it is not chained
+            raise InvalidRequest(f"path {masked(path)!r} is not an address") from None
         raise InvalidRequest(
-            f"path {path!r} is not an http(s) address; pass base_url= or a whole one"
+            f"path {masked(path)!r} is not an http(s) address; "
+            "pass base_url= or a whole one"
         )
+
+
+def _base(address: str) -> URL:
+    try:
+        url = URL(address)
+    except ValueError:  # repeats the address, so it is not chained
+        url = URL()
+    if not _whole(url):
+        raise ValueError(f"base_url={masked(address)!r} is not an http(s) address")
+    return url
 
 
 def _whole(url: URL) -> bool:

@@ -15,7 +15,7 @@ from ._events import Event, Kind
 from ._leaf import leaf_of
 from ._reason import EXCERPT_BYTES, reason_in
 from ._response import Response
-from ._secrets import shown
+from ._secrets import Redactor, shown
 from ._wire import AttemptFailed, Parcel
 
 _HISTORY = 32
@@ -344,7 +344,9 @@ class Call:
         return leaf_of(failure)(what, facts=self._facts(failure))
 
     def _facts(self, failure: AttemptFailed | None = None) -> Facts:
-        body = self._engine.redact(failure.body) if failure else b""
+        body = failure.body if failure else b""
+        if body:
+            body = Redactor([self._engine.headers, self._parcel.headers])(body)
         first = self._first_sent
         return Facts(
             method=self._parcel.method,

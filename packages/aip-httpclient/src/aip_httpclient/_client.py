@@ -25,7 +25,7 @@ from ._map import Outcome, Requests, stream
 from ._pace import Pace
 from ._request import Done, Failed, Request
 from ._response import Response
-from ._secrets import Redactor, shown
+from ._secrets import shown
 from ._settings import Rate, Retry
 from ._spans import Spans
 from ._stats import Stats, Tally
@@ -145,7 +145,7 @@ class AsyncHttpClient:
             admission=Admission(limit=self._limit, pace=pace, gate=gate),
             retry=retry,
             budget=RetryBudget(ratio=retry.budget_ratio, per_s=retry.budget_per_s),
-            redact=Redactor([self._headers]),
+            headers=self._headers,
             tally=self._tally,
             jitter=self._jitter,
             timeout=(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_random_exponential
@@ -16,7 +16,6 @@ from ._budget import RetryBudget
 from ._classify import overloaded, turned_away, untouched
 from ._events import Event, Kind, OnEvent
 from ._retry_after import retry_after_s
-from ._secrets import Redactor
 from ._settings import Retry, StopStrategy, WaitStrategy
 from ._stats import Tally
 from ._timeout import AdaptiveTimeout
@@ -38,7 +37,7 @@ class Engine:
     admission: Admission
     retry: Retry
     budget: RetryBudget
-    redact: Redactor
+    headers: Mapping[str, str] = field(repr=False)
     tally: Tally
     jitter: random.Random
     timeout: AdaptiveTimeout | None

@@ -11,6 +11,9 @@ _CREDENTIAL = re.compile(
     r"auth|cookie|secret|passw|signature|token|api-?key|access-?key", re.IGNORECASE
 )
 _MASK = b"***"
+# To the last @: a password that was not quoted may hold any of /?#@.
+_USERINFO = re.compile(r"^([^/?#@]*//)?.*@", re.DOTALL)
+_QUERY = re.compile(r"([?#]).*", re.DOTALL)
 _SHORTEST = 6  # masking shorter values would blot out ordinary words
 
 
@@ -32,6 +35,15 @@ def shown(url: URL) -> str:
     return str(url.with_user(None).with_query(None).with_fragment(None))
 
 
+def masked(address: str) -> str:
+    """Return *address* without its secrets, even where it cannot be parsed.
+
+    >>> masked("htp://u:p@h/a?key=1#f")
+    'htp://***@h/a?***'
+    """
+    return _QUERY.sub(r"\1***", _USERINFO.sub(r"\1***@", address))
+
+
 class Redactor:
     """Mask the credentials of known headers wherever a server echoes them."""
 
@@ -41,7 +53,8 @@ class Redactor:
         values: set[bytes] = set()
         for mapping in headers:
             for name, value in mapping.items():
-                if is_credential(name):
+                # A value of another type was never sent, so it comes not back.
+                if is_credential(name) and isinstance(value, str):
                     values |= {part.encode() for part in (value, *value.split())}
         parts = sorted((v for v in values if len(v) >= _SHORTEST), key=len)
         pattern = b"|".join(re.escape(part) for part in reversed(parts))

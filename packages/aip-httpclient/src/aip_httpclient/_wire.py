@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import payload
 from yarl import URL
 
+from ._errors import InvalidRequest
 from ._reason import PEEK_BYTES, READ_BYTES, disguised
 from ._redirect import MOST_REDIRECTS, headers_for, redirected
 
@@ -23,6 +24,7 @@ _FIRST_FAILURE = 300
 _THROTTLED = 429
 _CONNECT_S = 10.0
 _LARGE = 2**20
+_FORBIDDEN = frozenset("\r\n\0")
 
 
 class AttemptFailed(Exception):
@@ -98,6 +100,7 @@ class Wire(Protocol):
 
         Raises:
             AttemptFailed: no answer below 300 within *timeout_s*.
+            InvalidRequest: *parcel* cannot be sent as it stands.
         """
 
     async def close(self) -> None:
@@ -136,6 +139,11 @@ class AiohttpWire:
                 )
             except (aiohttp.ClientError, OSError) as error:
                 raise _failed(error, timeout_s, early=True) from error
+            except (TypeError, ValueError) as error:
+                fault = _fault(parcel.headers.items())
+                if fault:  # aiohttp may repeat the header's value
+                    raise InvalidRequest(fault) from None
+                raise InvalidRequest(f"cannot be sent: {error}") from error
             if response.status < _FIRST_FAILURE:
                 return await self._whole(response, timeout_s)
             # The status first: a failing answer's body is for reading, not trusting.
@@ -238,6 +246,18 @@ async def _rest(content: aiohttp.StreamReader, begun: bytes, most: int) -> bytes
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)
+
+
+def _fault(headers: Iterable[tuple[object, object]]) -> str:
+    """Name the header that cannot be sent, without its value."""
+    for name, value in headers:
+        if not isinstance(name, str):
+            return f"header {name!r} is of type {type(name).__name__}, not str"
+        if not isinstance(value, str):
+            return f"header {name!r} is of type {type(value).__name__}, not str"
+        if not _FORBIDDEN.isdisjoint(name + value):
+            return f"header {name!r} holds a line break or NUL"
+    return ""
 
 
 def _failed(error: Exception, timeout_s: float, *, early: bool) -> AttemptFailed:
