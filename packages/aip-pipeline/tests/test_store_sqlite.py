@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -150,6 +151,19 @@ def test_metadata_and_within_come_back(store: SqliteStore) -> None:
 def test_a_second_run_is_kept_out(store: SqliteStore) -> None:
     other = SqliteStore(store.path)
     with other, pytest.raises(StoreError, match="another run is writing"):
+        other.claim(spec="local", base_url=None, fulltext=None)
+
+
+def test_another_thread_may_give_the_lock_back(tmp_path: Path) -> None:
+    held = SqliteStore(tmp_path / "t.db")
+    held.__enter__()
+    taker = Thread(
+        target=held.claim, kwargs={"spec": "local", "base_url": None, "fulltext": None}
+    )
+    taker.start()
+    taker.join()
+    held.__exit__(None, None, None)
+    with SqliteStore(tmp_path / "t.db") as other:
         other.claim(spec="local", base_url=None, fulltext=None)
 
 

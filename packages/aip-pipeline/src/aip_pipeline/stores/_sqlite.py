@@ -51,7 +51,8 @@ class SqliteStore:
         self.path = Path(path)
         self._create = create
         self._connection: sqlite3.Connection | None = None
-        self._lock = FileLock(f"{self.path}.lock", blocking=False)
+        # A store may be opened and closed by different threads, one after the other.
+        self._lock = FileLock(f"{self.path}.lock", blocking=False, thread_local=False)
 
     def __enter__(self) -> Self:
         """Open the file, making its tables where there are none."""
