@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_budget_ends_the_run_with_its_own_code(aip: Aip) -> None:
     stopped = aip("ingest", "notes", "--max-tokens", "1")
     assert stopped.code == 4
     assert "Stopped by the budget" in stopped.out
-    assert "Run the same command again" in stopped.out
+    assert "Not one batch fits: raise the budget" in stopped.out
 
 
 def test_prune_refuses_and_obeys(aip: Aip, folder: Path) -> None:
@@ -116,3 +117,22 @@ def test_json_is_printed_also_for_wrong_usage(aip: Aip) -> None:
     assert failed.code == 2
     assert json.loads(failed.out)["read"] == 0
     assert "'none' is not a valid integer" in only_line(failed.err)
+
+
+def test_a_search_says_why_an_unfinished_source_does_not_answer(
+    aip: Aip, folder: Path
+) -> None:
+    aip("ingest", "notes")
+    with sqlite3.connect("aip.db") as store:
+        store.execute("UPDATE source SET generation = 0, next_fingerprint = 'v'")
+    store.close()
+    searched = aip("search", "tea")
+    assert searched.out == ""
+    assert "2 sources are unfinished" in only_line(searched.err)
+    assert folder.exists()
+
+
+def test_a_plan_needs_no_key(aip: Aip, folder: Path) -> None:
+    planned = aip("plan", str(folder), "--embedder", "openai:text-embedding-3-small")
+    assert planned.code == 0
+    assert "2 texts to embed" in planned.out

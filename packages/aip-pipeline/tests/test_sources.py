@@ -46,6 +46,16 @@ async def test_records_of_ones_own_beside_files(
     assert texts(tmp_path / "s.db") == ["file a", "file b", "row x", "row y"]
 
 
+async def test_a_path_object_is_a_source(tmp_path: Path, server: OpenAIServer) -> None:
+    (tmp_path / "a.txt").write_text("file a")
+    store = f"sqlite:///{tmp_path}/s.db"
+    for given in (tmp_path / "a.txt", [tmp_path / "a.txt"]):
+        report = await ingest(
+            given, store=store, embedder="openai:test", base_url=server.base_url
+        )
+        assert report.read == 1
+
+
 async def test_a_known_fingerprint_is_not_read_again(
     tmp_path: Path, server: OpenAIServer
 ) -> None:

@@ -9,13 +9,13 @@ from typing import Unpack
 from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestOptions, IngestSettings
-from aip_pipeline._sources import RecordSource, Source
+from aip_pipeline._sources import Given, as_sources
 from aip_pipeline.embedders import Embedder
 from aip_readers import Chunk
 
 
 async def ingest(
-    sources: Source | Iterable[Source],
+    sources: Given | Iterable[Given],
     *,
     embedder: str | Embedder = "local",
     keep: Callable[[Chunk], bool] | None = None,
@@ -37,7 +37,7 @@ async def ingest(
     """
     spec = embedder if isinstance(embedder, str) else embedder.spec
     run = Ingestion(
-        [sources] if isinstance(sources, str | RecordSource) else sources,
+        as_sources(sources),
         settings=IngestSettings(embedder=spec, **settings),
         embedder=None if isinstance(embedder, str) else embedder,
         keep=keep,
@@ -46,7 +46,7 @@ async def ingest(
 
 
 def ingest_sync(
-    sources: Source | Iterable[Source],
+    sources: Given | Iterable[Given],
     *,
     embedder: str | Embedder = "local",
     keep: Callable[[Chunk], bool] | None = None,

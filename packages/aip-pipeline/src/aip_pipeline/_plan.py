@@ -58,6 +58,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
         settings.embedder,
         base_url=settings.base_url,
         dimensions=settings.dimensions,
+        api_key="unused",  # nothing is sent
     )
     found = Plan()
     with _stores(settings, spec=embedder.spec) as (store, scratch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +40,14 @@ class RecordSource:
 
 
 Source: TypeAlias = str | RecordSource
+Given: TypeAlias = Source | os.PathLike[str]
+
+
+def as_sources(given: Given | Iterable[Given]) -> list[Source]:
+    """Return one source or several as a list; a path object becomes its name."""
+    if isinstance(given, str | os.PathLike | RecordSource):
+        given = [given]
+    return [os.fspath(one) if isinstance(one, os.PathLike) else one for one in given]
 
 
 def check_sources(sources: Sequence[Source]) -> None:

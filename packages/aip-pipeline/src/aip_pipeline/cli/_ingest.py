@@ -74,6 +74,9 @@ def command(
 ) -> int:
     """Read, chunk, embed and store files, folders (recursive) and globs.
 
+    Of a folder, files of known suffixes are read, none that is hidden; a file that is
+    named is read whatever its suffix. `-` is JSONL on standard input.
+
     \b
     Examples:
       aip ingest docs README.md

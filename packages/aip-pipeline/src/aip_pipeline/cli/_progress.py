@@ -137,6 +137,8 @@ def _tell_vanished(run: Ingestion) -> None:
 def _next_step(run: Ingestion) -> str:
     store = run.settings.store
     where = "" if store == "sqlite:///aip.db" else f" --store {store}"
+    if run.exhausted and not run.report.embedded:
+        return "Not one batch fits: raise the budget, or lower --batch-size."
     if run.interrupted or run.exhausted:
         return "Run the same command again to go on from here."
     if run.report.dead:

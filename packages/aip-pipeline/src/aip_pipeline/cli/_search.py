@@ -11,7 +11,7 @@ import click
 from aip_pipeline._search import Mode, search
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option, option, store_option
-from aip_pipeline.stores import Hit
+from aip_pipeline.stores import Hit, open_store
 
 SHOWN_CHARACTERS = 320
 
@@ -42,8 +42,19 @@ def command(*, query: str, store: str, k: int, mode: Mode, as_json: bool) -> int
     for rank, hit in enumerate(found, start=1):
         _show(rank, hit)
     if not found:
-        click.echo("No passage found: try other words, or --mode vector.", err=True)
+        click.echo(_why_nothing(store), err=True)
     return OK
+
+
+def _why_nothing(store: str) -> str:
+    with open_store(store, create=False) as opened:
+        unfinished = opened.status().unfinished
+    if unfinished:
+        return (
+            f"No passage found; {unfinished} sources are unfinished and answer when "
+            "they are complete: run the same aip ingest again."
+        )
+    return "No passage found: try other words, or --mode vector."
 
 
 def _show(rank: int, hit: Hit) -> None:

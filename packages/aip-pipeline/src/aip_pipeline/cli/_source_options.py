@@ -59,7 +59,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--clean",
         type=click.Choice(["nfc", "none"]),
         default=_DEFAULT.clean,
-        help="Normalize text and drop control characters, or leave it.",
+        help="nfc normalizes, collapses white space and drops control characters; none "
+        "leaves the text as it is, as code needs.",
     ),
     option("--no-fulltext", is_flag=True, help="Keep no full-text index."),
     option(
