@@ -25,16 +25,16 @@ class Cutter:
     """
 
     def __init__(self, *, size: int, overlap: int, clean: Callable[[str], str]) -> None:
-        self._size = size
+        self.size = size
         self._overlap = overlap
-        self._clean = clean
+        self.clean = clean
         self._cap = SLACK * size
         self.reach = 2 * self._cap + 8
 
     def cut(self, raw: str, start: int, *, final: bool) -> tuple[int, str]:
         """Return the end of the chunk that begins at *start*, and its clean text."""
-        high = min(start + self._size, len(raw))
-        text = self._clean(raw[start:high])
+        high = min(start + self.size, len(raw))
+        text = self.clean(raw[start:high])
         # Cleaning left it alone, or took whitespace from its end only.
         as_is = text == raw[start:high].rstrip()
         if not as_is:
@@ -45,20 +45,20 @@ class Cutter:
             end -= 1
         if as_is and start < end <= start + len(text):
             return end, text[: end - start]
-        return end, self._clean(raw[start:end])
+        return end, self.clean(raw[start:end])
 
     def _fit(self, raw: str, start: int, high: int, text: str) -> tuple[int, str]:
         """Take more raw text until its clean text is nearly *size* long."""
-        cap, size = min(start + self._cap, len(raw)), self._size
+        cap, size = min(start + self._cap, len(raw)), self.size
         for _ in range(_ROUNDS):
             if len(text) >= size - size // 20 or high == cap:
                 break
             high = min(cap, high + size - len(text))
-            text = self._clean(raw[start:high])
+            text = self.clean(raw[start:high])
         while len(text) > size and high > start + 1:
             # Normalisation may lengthen text, threefold at most.
             high -= max(1, (len(text) - size) // 3)
-            text = self._clean(raw[start:high])
+            text = self.clean(raw[start:high])
         return high, text
 
     def _break(self, raw: str, start: int, high: int) -> int:
@@ -119,11 +119,11 @@ class Cutter:
 
         It ends in its second half, so something must stand in its first half.
         """
-        half = low + self._size // 2
+        half = low + self.size // 2
         if NONSPACE.search(raw, end, half) is None:
             return False
-        window = raw[low : low + self._size]
+        window = raw[low : low + self.size]
         # Only normalisation may lengthen text.
         if raw.isascii() or is_normalized("NFC", window):
             return True
-        return len(self._clean(window)) <= len(window)
+        return len(self.clean(window)) <= len(window)

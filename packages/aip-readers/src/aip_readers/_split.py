@@ -54,6 +54,8 @@ class Splitter:
                 source = record.source
                 if record.key is None:
                     yield from _Document(record, ahead, cutter).chunks(ordinals)
+                elif len(record.text) <= self.size:
+                    yield from _short(record, cutter, ordinals)
                 else:
                     yield from _structured(record, cutter, ordinals)
         finally:
@@ -191,6 +193,21 @@ class _Document:
             and piece.start == self._next_piece
             and piece.source == self._source
         )
+
+
+def _short(record: Record, cutter: Cutter, ordinals: Iterator[int]) -> Iterable[Chunk]:
+    """Return what ``_structured`` makes of a record that needs no cut."""
+    source, text, first, last, line, _, metadata = record
+    bare = text.strip()
+    clean = cutter.clean(bare)
+    if len(clean) > cutter.size:
+        return _structured(record, cutter, ordinals)
+    if not clean:
+        return ()
+    start = 0 if len(bare) == len(text) else text.index(bare)
+    within = start, start + len(bare)
+    number = next(ordinals)
+    return (Chunk(source, clean, first, last, within, number, metadata, line),)
 
 
 def _structured(
