@@ -128,6 +128,7 @@ class PageReader:
         self._keep = keep
         self._max_page_bytes = max_page_bytes
         self._vector_bytes = vector_bytes
+        self._overhead_bytes = CHUNK_OVERHEAD_BYTES + vector_bytes()
         self._page = Page()
         self._part: Part | None = None
         # A source that could not even be opened is tried again by the next run, and
@@ -200,7 +201,7 @@ class PageReader:
 
     def _chunks(self, source: Source, part: Part) -> Iterator[Page]:
         skip_before, told_before = part.next_ordinal, part.damage_offset
-        settings = self._settings
+        settings, stopped = self._settings, self._stop.is_set
         self._unopened = False
 
         def on_damage(error: ReadError) -> None:
@@ -227,7 +228,7 @@ class PageReader:
                 ):
                     if chunk.ordinal < skip_before:
                         continue
-                    if self._stop.is_set():
+                    if stopped():
                         return
                     self._add(chunk, resumable=resumable)
                     if self._page_full():
@@ -239,23 +240,23 @@ class PageReader:
 
     def _add(self, chunk: Chunk, *, resumable: bool) -> None:
         part, page = self._open_part(), self._page
-        part.next_ordinal = chunk.ordinal + 1
-        if chunk.metadata and chunk.start != self._metadata_at:
-            self._metadata_at = chunk.start
-            page.cost_bytes += chunk.end - chunk.start  # at least what it was read from
-        if resumable and chunk.start != part.resume_offset:
-            part.resume_offset = chunk.start
-            part.resume_line = chunk.line
-            part.resume_ordinal = chunk.ordinal
+        _, text, start, end, _, ordinal, metadata, line = chunk
+        part.next_ordinal = ordinal + 1
+        if metadata and start != self._metadata_at:
+            self._metadata_at = start
+            page.cost_bytes += end - start  # at least what it was read from
+        if resumable and start != part.resume_offset:
+            part.resume_offset = start
+            part.resume_line = line
+            part.resume_ordinal = ordinal
         page.read += 1
         page.n_chunks += 1
         if self._keep is not None and not self._keep(chunk):
             part.filtered += 1
             return
         part.chunks.append(chunk)
-        part.hashes.append(self._hash(chunk.text))
-        page.cost_bytes += sys.getsizeof(chunk.text) + CHUNK_OVERHEAD_BYTES
-        page.cost_bytes += self._vector_bytes()
+        part.hashes.append(self._hash(text))
+        page.cost_bytes += sys.getsizeof(text) + self._overhead_bytes
 
     def _damage(self, error: ReadError) -> None:
         part, page = self._open_part(), self._page
@@ -325,6 +326,7 @@ class PageReader:
         before = self._part
         self._close_part()
         page, self._page = self._page, Page()
+        self._overhead_bytes = CHUNK_OVERHEAD_BYTES + self._vector_bytes()
         page.fresh = self._claim(page)
         if before is not None:
             self._part = Part(

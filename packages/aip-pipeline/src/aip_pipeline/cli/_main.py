@@ -7,14 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from aip_pipeline._errors import PipelineError
 from aip_pipeline._report import IngestReport
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 OK, FAILED, USAGE, DEAD_LETTERS, BUDGET_SPENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -40,7 +42,7 @@ class CommandGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name our commands and those that other distributions add."""
         del ctx
-        return sorted({*_COMMANDS, *entry_points(group="aip.commands").names})
+        return sorted({*_COMMANDS, *_added().names})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
@@ -49,7 +51,7 @@ class CommandGroup(click.Group):
             module = import_module(f"aip_pipeline.cli.{_COMMANDS[cmd_name][0]}")
             found = module.command
         else:
-            added = entry_points(group="aip.commands", name=cmd_name)
+            added = _added().select(name=cmd_name)
             found = next(iter(added)).load() if added else None
         return found if isinstance(found, click.Command) else None
 
@@ -142,6 +144,13 @@ def main(args: Sequence[str] | None = None) -> None:
         what = f"unexpected {type(error).__name__}: {error}"
         code = _fail(what, "run again with --debug and report it", code=FAILED)
     sys.exit(code if isinstance(code, int) else OK)
+
+
+def _added() -> EntryPoints:
+    """Find the commands that other distributions add."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  # our own need none
+
+    return entry_points(group="aip.commands")
 
 
 def _fail(*said: str, code: int) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
-
-import numpy as np
 
 from aip_httpclient import (
     AsyncHttpClient,
@@ -30,9 +29,10 @@ from aip_pipeline.embedders._patience import Patience
 from aip_pipeline.embedders._protocol import BatchProfile, Usage
 from aip_pipeline.embedders._spec import Spec
 from aip_pipeline.embedders._translate import CHOKED, asked_to_wait, chokes, translated
-from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode
+from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode, nothing
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from tenacity import RetryCallState
 
@@ -145,7 +145,7 @@ class OpenAIEmbedder:
         """
         batch = list(texts)
         if not batch:
-            return np.empty((0, self._dimensions or 0), np.float32)
+            return nothing(dimensions=self._dimensions or 0)
         if not self._proven:
             first = await self._knock(batch)
             if first is not None:
@@ -250,6 +250,9 @@ class OpenAIEmbedder:
         while True:
             body = await self._exchange(data, deadline_s=deadline_s)
             asked += 1
+            if not self._proven:
+                # Only now is it needed, and it takes longer than the loop may stand.
+                await asyncio.to_thread(import_module, "numpy")
             try:
                 vectors, tokens = self._read(body, count=len(batch))
             except BadAnswer as error:

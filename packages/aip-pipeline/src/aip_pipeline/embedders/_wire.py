@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from aip_pipeline._json import decode as read_json, encode
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -86,12 +85,21 @@ def decode(
                 f"vector {row} has {len(raw) // FLOAT_BYTES} dimensions instead of "
                 f"{wanted // FLOAT_BYTES}"
             )
+    import numpy as np  # noqa: PLC0415  # after the first request
+
     vectors = np.frombuffer(b"".join(rows), "<f4").reshape(count, -1)
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         bad = count - int(finite.sum())
         raise NotFinite(f"NaN or infinity in {bad} of {count} vectors")
     return vectors, _tokens(answer)
+
+
+def nothing(*, dimensions: int) -> NDArray[np.float32]:
+    """Return the vectors of no texts."""
+    import numpy as np  # noqa: PLC0415  # as above
+
+    return np.empty((0, dimensions), np.float32)
 
 
 def _in_order(answer: Any, *, count: int) -> list[dict[str, Any]]:
@@ -119,6 +127,8 @@ def _floats(embedding: Any, *, row: int) -> bytes:
                 raise BadAnswer(f"vector {row} is not whole: {len(raw)} bytes")
             return raw
         if isinstance(embedding, list):
+            import numpy as np  # noqa: PLC0415  # as above
+
             with np.errstate(over="ignore"):  # to infinity, which is then refused
                 numbers = np.array(embedding, "<f4")
             if numbers.ndim == 1:
