@@ -125,6 +125,11 @@ class LineSource:
                 carry.append(block)
                 held += len(block)
             if held > self.max_bytes:
+                if self.policy in {"error", "skip"}:
+                    carry.clear()  # not joined: that would hold the line twice
+                    self._drop(held)
+                    held, passing = 0, True
+                    continue
                 # Popped, so that no second copy of the line is held meanwhile.
                 carry = [b"".join(carry)]
                 rest, passing = yield from self._too_long(carry.pop())
@@ -173,23 +178,27 @@ class LineSource:
     def _too_long(self, data: bytes) -> Generator[LineBatch, None, tuple[bytes, bool]]:
         """Apply the policy; return what is left of the line, and whether to drop it."""
         at, line = self._at, self._line
+        if self.policy in {"error", "skip"}:
+            self._drop(len(data))
+            return b"", True
+        while len(data) > self.max_bytes:
+            cut = _code_point_before(data, self.max_bytes)
+            piece = LineBatch(data[:cut], self._at, line, ended=False)
+            after, data = at + len(data), data[cut:]
+            yield piece
+            piece.data = b""
+            if self.policy == "truncate":
+                self._at = after
+                return b"", True
+            self._at += cut
+            at = self._at
+        return data, False
+
+    def _drop(self, n_bytes: int) -> None:
+        """Pass over what was read of a line that is too long; tell, if asked to."""
         if self.policy == "error":
-            self.report(at, line)
-        elif self.policy != "skip":
-            while len(data) > self.max_bytes:
-                cut = _code_point_before(data, self.max_bytes)
-                piece = LineBatch(data[:cut], self._at, line, ended=False)
-                after, data = at + len(data), data[cut:]
-                yield piece
-                piece.data = b""
-                if self.policy == "truncate":
-                    self._at = after
-                    return b"", True
-                self._at += cut
-                at = self._at
-            return data, False
-        self._at = at + len(data)
-        return b"", True
+            self.report(self._at, self._line)
+        self._at += n_bytes
 
     def report(self, at: int, line: int) -> None:
         """Settle a line that is too long."""
