@@ -35,9 +35,8 @@ class FileChunkIterator(Reader[bytes]):
         self._chunk_size = positive("chunk_size", chunk_size)
 
     def _blocks(self, source: ByteSource) -> Iterator[Sequence[bytes]]:
-        size = self._chunk_size
-        while block := source.read(size):
-            yield (block,)
+        # zip makes the batches of one without a Python step.
+        return zip(source.blocks(self._chunk_size), strict=True)
 
 
 def positive(name: str, value: int) -> int:

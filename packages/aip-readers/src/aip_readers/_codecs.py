@@ -71,33 +71,31 @@ _ODD_GZIP_FLAGS = 0xE2
 class Gunzip:
     """zlib in the shape of the other decompressors (RFC 1952)."""
 
+    __slots__ = "_zlib", "eof", "needs_input"
+
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=31)
-        self._full = False
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._full and not self._zlib.unconsumed_tail
+        self.eof = False
+        self.needs_input = True
 
     @property
     def unused_data(self) -> bytes:
         return self._zlib.unused_data
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        tail = self._zlib.unconsumed_tail
-        out = self._zlib.decompress(tail + data if tail else data, max_length)
+        inflate = self._zlib
+        tail = inflate.unconsumed_tail
+        out = inflate.decompress(tail + data if tail else data, max_length)
+        self.eof = inflate.eof
         # A full answer may mean that zlib still holds some back.
-        self._full = len(out) == max_length
+        self.needs_input = len(out) < max_length and not inflate.unconsumed_tail
         return out
 
     def copy(self) -> Gunzip:
         """Return a second decompressor in the same state."""
         twin = Gunzip.__new__(Gunzip)
-        twin._zlib, twin._full = self._zlib.copy(), self._full  # noqa: SLF001
+        twin._zlib = self._zlib.copy()  # noqa: SLF001
+        twin.eof, twin.needs_input = self.eof, self.needs_input
         return twin
 
 

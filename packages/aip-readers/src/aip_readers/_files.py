@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Callable
 from io import FileIO
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
@@ -38,15 +39,23 @@ def open_error(source: str, error: OSError) -> OpenError:
 
 
 class RawFile(Protocol):
-    """Bytes as they lie there, and what is known about them."""
+    """Bytes as they lie there, and what is known about them.
+
+    ``direct`` reads as ``read`` does, with no step of ours between, and leaves errors
+    of the operating system as they are; None where that cannot be done.
+    """
 
     size: int | None
+    direct: Callable[[int], bytes] | None
 
     def read(self, size: int, /) -> bytes:
         """Return up to *size* bytes; none at the end."""
 
     def seek(self, offset: int, /) -> bool:
         """Go to *offset*, or return False where that cannot be done."""
+
+    def tell(self) -> int:
+        """Return where ``direct`` has come to."""
 
     def identity(self) -> tuple[int, int]:
         """Return size and time of last change (ns), (0, 0) where nobody knows."""
@@ -92,6 +101,8 @@ class _Local:
         # Pipes and /proc files say 0 whatever they hold.
         self._regular = stat.S_ISREG(self._stat.st_mode) and self._stat.st_size > 0
         self.size = self._stat.st_size if self._regular else None
+        read: Callable[[int], bytes] = self._file.read
+        self.direct = read if self._regular else None
 
     def read(self, size: int, /) -> bytes:
         try:
@@ -104,6 +115,9 @@ class _Local:
             return False
         self._file.seek(offset)
         return True
+
+    def tell(self) -> int:
+        return self._file.tell()
 
     def identity(self) -> tuple[int, int]:
         if not self._regular:
@@ -150,6 +164,7 @@ class _Remote:
             raise MissingExtraError(self._name, "remote", "fsspec") from error
         self.file: Any = self._tell(lambda: fsspec.open(url, "rb").open())
         self.size: int | None = getattr(self.file, "size", None)
+        self.direct: Callable[[int], bytes] | None = None
 
     def _tell(self, work: Any) -> Any:
         """Turn whatever a file system raises into one ``OpenError``."""
@@ -169,6 +184,9 @@ class _Remote:
             return False
         self._tell(lambda: self.file.seek(offset))
         return True
+
+    def tell(self) -> int:
+        return int(self.file.tell())
 
     def identity(self) -> tuple[int, int]:
         return self.size or 0, 0

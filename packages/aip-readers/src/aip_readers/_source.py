@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from zlib import crc32
 
 from ._codecs import MAGIC_BYTES, codec_of
 from ._errors import LimitError
-from ._files import Path, absolute, open_raw
+from ._files import Path, absolute, open_error, open_raw
 from ._limits import Limits
 from ._members import Member, MemberStream
 
@@ -38,6 +40,7 @@ class ByteSource:
         self._ahead = b""
         self._head_crc = 0
         self._members: MemberStream | None = None
+        self._direct = False
         self._file = open_raw(path)
         self.bytes_total = self._file.size
         try:
@@ -83,7 +86,7 @@ class ByteSource:
     @property
     def bytes_read(self) -> int:
         """Where in the file reading has come to, compressed where it is."""
-        return self._at
+        return self._file.tell() if self._direct else self._at
 
     def member_before(self, offset: int) -> Member:
         """Return the last known member that begins at or before *offset*."""
@@ -123,6 +126,26 @@ class ByteSource:
         self.position += len(block)
         return block
 
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """Yield the rest in blocks of up to *size* bytes."""
+        direct = self._file.direct
+        if direct is None or self._members or self.limits.max_bytes is not None:
+            return iter(partial(self.read, size), b"")
+        return self._all_direct(direct, size)
+
+    def _all_direct(self, direct: Callable[[int], bytes], size: int) -> Iterator[bytes]:
+        """Yield the rest without a step of ours for each block."""
+        while self._ahead:
+            yield self.read(size)
+        self._direct = True
+        try:
+            yield from iter(partial(direct, size), b"")
+            self._at = self.position = self._file.tell()
+        except OSError as error:
+            raise open_error(self.name, error) from error
+        self._direct = False
+        self._file.check(self._at)
+
     def _bounded(self, block: bytes, ceiling: int) -> bytes:
         """Give what the ceiling allows first, then the error."""
         room = ceiling - self.position
@@ -133,4 +156,6 @@ class ByteSource:
 
     def close(self) -> None:
         """Close the file; safe to call again."""
+        if self._direct:
+            self._at, self._direct = self._file.tell(), False
         self._file.close()
