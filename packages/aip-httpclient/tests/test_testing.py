@@ -7,11 +7,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from aip_httpclient import CallError
 from aip_httpclient.testing import (
     FaultModel,
     Faults,
     FaultServer,
     Latency,
+    ModelClient,
     run_in_fake_time,
 )
 from aip_httpclient.testing._faults import Overload
@@ -151,3 +153,18 @@ def test_overload_without_a_sign(
         return asyncio.get_running_loop().time()
 
     assert floor_s <= run_in_fake_time(main()) <= ceiling_s
+
+
+def test_a_model_answers_what_it_is_told_to() -> None:
+    async def main() -> tuple[bytes, int]:
+        def answer(body: bytes) -> tuple[int, bytes]:
+            return (400, b"no") if body == b"bad" else (200, body[::-1])
+
+        model = FaultModel(Faults())
+        async with ModelClient(model=model, answer=answer, seed=1) as client:
+            good = await client.post("http://model/", data=b"abc")
+            with pytest.raises(CallError) as refused:
+                await client.post("http://model/", data=b"bad")
+        return good.body, refused.value.status or 0
+
+    assert run_in_fake_time(main()) == (b"cba", 400)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
 
 from multidict import CIMultiDict
 
@@ -13,9 +15,12 @@ from ._model import Fate, FaultModel
 
 _FIRST_FAILURE = 300
 
+Handler: TypeAlias = Callable[[bytes], tuple[int, bytes]]
+"""Takes the body of a request; gives the status and the body of the answer."""
 
-async def _ok() -> bytes:
-    return b'{"ok": true}'
+
+def _ok(_: bytes) -> tuple[int, bytes]:
+    return 200, b'{"ok": true}'
 
 
 class ModelClient(AsyncHttpClient):
@@ -23,7 +28,8 @@ class ModelClient(AsyncHttpClient):
 
     Everything but aiohttp is the real client; with `run_in_fake_time` an hour of
     brownouts takes a moment, and the same seeds give the same run. Takes the model as
-    *model* and the client's settings as they are.
+    *model*, what it answers when nothing is wrong as *answer*, and the client's
+    settings as they are.
 
     >>> from aip_httpclient.testing import Brownout, Faults, run_in_fake_time
     >>> async def demo():
@@ -36,26 +42,35 @@ class ModelClient(AsyncHttpClient):
     """
 
     def __init__(
-        self, *, model: FaultModel, one_way_s: float = 0.0005, **settings: object
+        self,
+        *,
+        model: FaultModel,
+        answer: Handler = _ok,
+        one_way_s: float = 0.0005,
+        **settings: object,
     ) -> None:
         super().__init__(**settings)  # type: ignore[arg-type]  # the client's own check
-        self._model_wire = _ModelWire(model, one_way_s=one_way_s)
+        self._model_wire = _ModelWire(model, answer=answer, one_way_s=one_way_s)
 
     def _open_wire(self) -> Wire:
         return self._model_wire
 
 
 class _ModelWire:
-    def __init__(self, model: FaultModel, *, one_way_s: float) -> None:
+    def __init__(self, model: FaultModel, *, answer: Handler, one_way_s: float) -> None:
         self._model = model
+        self._answer = answer
         self._one_way_s = one_way_s
 
     async def send(self, parcel: Parcel, *, timeout_s: float, fresh: bool) -> Answer:  # noqa: ARG002  # every exchange is fresh
+        async def work() -> tuple[int, bytes]:
+            return self._answer(parcel.body or b"")
+
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.sleep(self._one_way_s)
                 fate = await self._model.handle(
-                    _ok,
+                    work,
                     key=parcel.headers.get("Idempotency-Key", ""),
                     name=parcel.headers.get("X-Request-Id", ""),
                     cost=float(parcel.headers.get("X-Cost", "0")),
@@ -70,16 +85,17 @@ class _ModelWire:
         self._model.closing.set()
 
 
-def _answer(fate: Fate[bytes]) -> Answer:
+def _answer(fate: Fate[tuple[int, bytes]]) -> Answer:
     if fate.cut:
         raise AttemptFailed("transport", "connection broke: cut", early=True)
     headers = CIMultiDict(fate.headers)
-    if fate.status >= _FIRST_FAILURE:
+    status, body = fate.done or (fate.status, fate.text.encode())
+    if status >= _FIRST_FAILURE:
         raise AttemptFailed(
             "status",
-            f"answered {fate.status}",
-            status=fate.status,
+            f"answered {status}",
+            status=status,
             headers=headers,
-            body=fate.text.encode(),
+            body=body,
         )
-    return fate.status, headers, fate.done or b""
+    return status, headers, body
