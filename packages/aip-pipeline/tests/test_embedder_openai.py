@@ -257,7 +257,23 @@ async def test_text_that_a_well_server_always_chokes_on_is_refused(
             await embedder.embed(["good", "poison"])
         assert caught.value.status == 500
         assert (await embedder.embed(["good"])).shape == (1, 16)
-    assert server.statuses[500] == 2
+    assert server.statuses[500] == 2 + 1, "and once more, after harmless texts passed"
+
+
+async def test_a_text_is_not_blamed_by_a_server_that_recovers_just_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_openai, "FEW_ATTEMPTS", 2)
+    async with OpenAIServer() as server, at(server) as embedder:
+        await embedder.embed(["good"])
+        server.poison, server.poison_status = "", 500
+
+        async def recover(_: object) -> bool:
+            server.poison = None
+            return True
+
+        monkeypatch.setattr(embedder, "_is_well", recover)
+        assert (await embedder.embed(["better"])).shape == (1, 16)
 
 
 async def test_texts_are_not_blamed_where_the_server_is_ill(

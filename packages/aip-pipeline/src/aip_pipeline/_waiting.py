@@ -25,6 +25,9 @@ async def ended(future: asyncio.Future[None]) -> None:
             await asyncio.wait([future])
         except asyncio.CancelledError as error:
             cancelled = error
+    # Else asyncio would print what went wrong after the error that is raised anyway.
+    if not future.cancelled():
+        future.exception()
     if cancelled is not None:
         raise cancelled
 

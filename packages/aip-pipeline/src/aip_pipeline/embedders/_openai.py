@@ -299,8 +299,7 @@ class OpenAIEmbedder:
                 if not chokes(error):
                     raise translated(error) from error
                 if await self._is_well(self._client):
-                    reason = error.reason or error.what
-                    raise self._refused(reason, status=error.status or 0) from error
+                    return await self._ask_once_more(self._client, data)
                 rounds -= 1
                 if not rounds:
                     raise translated(error) from error
@@ -333,6 +332,25 @@ class OpenAIEmbedder:
         except CallError:
             return False
         return True
+
+    async def _ask_once_more(self, client: AsyncHttpClient, data: bytes) -> bytes:
+        """Ask again what only got 500s, now that harmless texts pass.
+
+        The server may have recovered just then: a text is to blame only where it
+        fails while others pass.
+
+        Raises:
+            EmbedderRefused: it is.
+        """
+        try:
+            cost = self.profile.estimate_tokens(len(data))
+            response = await client.post("embeddings", data=data, cost=cost)
+        except CallError as error:
+            if not chokes(error):
+                raise translated(error) from error
+            reason = error.reason or error.what
+            raise self._refused(reason, status=error.status or 0) from error
+        return response.body
 
     def _refused(self, reason: str, *, status: int) -> EmbedderRefused:
         where = self._endpoint.base_url

@@ -187,7 +187,8 @@ class SqliteStore:
         """
         self._keep_others_out()
         self.check(spec=spec)
-        self._db.execute(sql.WRITER_CACHE)
+        with self._named():
+            self._db.execute(sql.WRITER_CACHE)
         with self._transaction() as db:
             stored = self._meta("embedder")
             if stored is None:
