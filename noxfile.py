@@ -20,6 +20,8 @@ OLDEST = PYTHONS[0]
 PACKAGES = sorted(p.parent.name for p in Path("packages").glob("*/pyproject.toml"))
 # The rest of the pipeline's tests never meets an optional package.
 TOUCHED_BY_EXTRAS = {"aip-pipeline": ("-k", "embedder or export or dead or prometheus")}
+# In their short form among every package's tests; in full, once.
+PROOFS = ["tests/test_simulation.py"]
 SHARED = Path(".nox/shared").absolute()
 PINS, OURS = SHARED / "pins.txt", SHARED / "ours.txt"
 
@@ -96,6 +98,13 @@ def extras(session: nox.Session, package: str) -> None:
     ours = [name for name in wanted if name.startswith("aip-")]
     install_wheel(session, package, f"--constraint={PINS}", *set(wanted) - set(ours))
     run_tests(session, package, *TOUCHED_BY_EXTRAS.get(package, ()))
+
+
+@nox.session(python=OLDEST, requires=["wheels"])
+def proof(session: nox.Session) -> None:
+    """Prove the pipeline's laws in full: simulated lives, real kills, real disks."""
+    install_wheel(session, "aip-pipeline", f"--constraint={PINS}")
+    run_tests(session, "aip-pipeline", "--proof", *PROOFS)
 
 
 @nox.session(python=PYTHONS)

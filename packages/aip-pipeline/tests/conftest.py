@@ -1,12 +1,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from command import Aip
 from openai_server import OpenAIServer
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # a file there is flushed for nothing
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the proofs be run in full, and one schedule be had again."""
+    parser.addoption("--proof", action="store_true", help="run the proofs in full")
+    parser.addoption("--seed", type=int, help="run this simulated schedule only")
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """Give an empty folder, in memory where there is such a place."""
+    place = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place) as made:
+        yield Path(made)
 
 
 @pytest.fixture
