@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from itertools import accumulate, islice, repeat
 from operator import sub
+from typing import Any
 
 from ._blocks import positive
 from ._cursor import Cursor
@@ -55,6 +56,31 @@ def _whole_text(batch: LineBatch) -> list[str] | None:
     return texts
 
 
+def make_records(
+    batch: LineBatch,
+    source: str,
+    texts: Sequence[str],
+    *,
+    keys: Iterable[str],
+    metadata: Iterable[Mapping[str, Any]],
+) -> list[Record]:
+    """Make all records of a block with no Python step between them."""
+    # Lines with their ends, found by memchr: their lengths add up to the starts.
+    sizes = map(len, BytesIO(batch.data))
+    starts = list(accumulate(sizes, initial=batch.start))
+    if len(starts) == len(texts):
+        starts.append(starts[-1])
+    starts[-1] += 1
+    ends: Iterable[int] = map(sub, islice(starts, 1, None), repeat(1))
+    if b"\r" in batch.data:
+        ends = [raw.end for raw in batch.raw_lines()]
+    numbers = range(batch.line, batch.line + len(texts))
+    fields = zip(
+        repeat(source), texts, starts, ends, numbers, keys, metadata, strict=False
+    )
+    return list(map(_make_record, fields))
+
+
 class LineReader(Reader[Record]):
     """The lines of a file as records."""
 
@@ -90,23 +116,9 @@ class LineReader(Reader[Record]):
                 for record in self._one_by_one(batch):
                     yield (record,)
             else:
-                yield self._together(batch, texts)
-
-    def _together(self, batch: LineBatch, texts: list[str]) -> list[Record]:
-        """Make all records of a block with no Python step between them."""
-        # Lines with their ends, found by memchr: their lengths add up to the starts.
-        sizes = map(len, BytesIO(batch.data))
-        starts = list(accumulate(sizes, initial=batch.start))
-        if len(starts) == len(texts):
-            starts.append(starts[-1])
-        starts[-1] += 1
-        ends: Iterable[int] = map(sub, islice(starts, 1, None), repeat(1))
-        if b"\r" in batch.data:
-            ends = [raw.end for raw in batch.raw_lines()]
-        numbers = range(batch.line, batch.line + len(texts))
-        sources, keys, plain = repeat(self.source), repeat(""), repeat(PLAIN)
-        fields = zip(sources, texts, starts, ends, numbers, keys, plain, strict=False)
-        return list(map(_make_record, fields))
+                yield make_records(
+                    batch, self.source, texts, keys=repeat(""), metadata=repeat(PLAIN)
+                )
 
     def _one_by_one(self, batch: LineBatch) -> Iterator[Record]:
         for raw in batch.raw_lines():
