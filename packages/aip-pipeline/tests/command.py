@@ -42,11 +42,13 @@ class Aip:
         return Ran(code, printed.out, printed.err)
 
 
-async def aip_process(*args: str, **variables: str) -> asyncio.subprocess.Process:
+async def aip_process(
+    *args: str, stderr: int = asyncio.subprocess.PIPE, **variables: str
+) -> asyncio.subprocess.Process:
     """Start `aip` as a process in the working folder, with some variables set."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aip_pipeline", *args),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=stderr,
         env=os.environ | variables,
     )

@@ -65,6 +65,7 @@ def test_settings_come_from_the_environment(
         (["ingest", "notes", "--embedder", "openai:m"], 2, "AIP_API_KEY"),
         (["ingest", "notes", "--store", "sqlite:////proc/x.db"], 1, "/proc/x.db"),
         (["search", "tea"], 1, "run `aip ingest` first"),
+        (["search", " "], 2, "the query is empty: say what to look for"),
         (["status"], 1, "run `aip ingest` first"),
         (["brew"], 2, "No such command 'brew'"),
     ],
@@ -99,16 +100,28 @@ def test_a_budget_ends_the_run_with_its_own_code(aip: Aip) -> None:
     assert "Not one batch fits: raise the budget" in stopped.out
 
 
+def test_files_that_a_folder_passes_over_are_counted(aip: Aip, folder: Path) -> None:
+    for name in ("a.png", "b.png", "LICENCE"):
+        (folder / name).write_bytes(b"\0")
+    out = aip("ingest", "notes").out
+    assert (
+        "passed over 3 files whose suffix aip does not know: .png 2, no suffix" in out
+    )
+    out = aip("ingest", "notes/tea.txt").out
+    assert "passed over" not in out
+
+
 def test_prune_refuses_and_obeys(aip: Aip, folder: Path) -> None:
     aip("ingest", "notes")
     (folder / "tea.txt").unlink()
     told = aip("ingest", "notes")
-    assert "1 sources have vanished and still answer" in told.out
+    assert "vanished, and still answering: " in told.out
+    assert "tea.txt (--prune removes" in told.out
     refused = aip("ingest", "notes", "--prune")
     assert refused.code == 1
     assert "1 of 2 sources have vanished" in only_line(refused.err)
     done = aip("ingest", "notes", "--prune", "--yes")
-    assert "removed 1 chunks of vanished sources" in done.out
+    assert "removed 1 chunk of vanished sources" in done.out
     assert len(texts(folder.parent / "aip.db")) == 1
 
 

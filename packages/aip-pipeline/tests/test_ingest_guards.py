@@ -111,7 +111,7 @@ async def test_what_vanished_is_told_and_goes_on_answering(
     await run(folder, server)
     (folder / "0.txt").unlink()
     ingestion = await run(folder, server)
-    assert (ingestion.vanished, ingestion.report.deleted) == (1, 0)
+    assert (ingestion.vanished.vanished, ingestion.report.deleted) == (1, 0)
     assert "document 0" in texts(folder.parent / "s.db")
 
 
@@ -139,7 +139,7 @@ async def test_prune_touches_only_what_the_run_covers(
     await ingest([str(folder), str(other)], **_options(folder, server))
     shutil.rmtree(other)
     ingestion = await run(folder, server, prune=True)
-    assert (ingestion.vanished, ingestion.report.deleted) == (0, 0)
+    assert (ingestion.vanished.vanished, ingestion.report.deleted) == (0, 0)
     assert "elsewhere" in texts(folder.parent / "s.db")
 
 

@@ -21,6 +21,7 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
         small = ("--concurrency", "1", "--max-memory", "1M", "--batch-size", "32")
         run = await aip_process("ingest", "a.jsonl", *flags, *small)
         seen: list[int] = []
+        pending = 0
         async with asyncio.timeout(30):
             while len(set(seen)) < 2:
                 assert is_running(run), "the run ended before it was seen twice"
@@ -31,6 +32,9 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
                     continue
                 found = json.loads(out)
                 assert found["unfinished"] <= 1
+                assert found["running"] or not is_running(run)
+                assert found["chunks"] == 0
+                pending = max(pending, found["pending"])
                 seen.append(found["embeddings"])
         assert is_running(run)
         run.terminate()
@@ -40,4 +44,6 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
     status = await aip_process("status")
     out, _ = await status.communicate()
     assert b"1 unfinished" in out
-    assert b"an ingest is running, or was interrupted" in out
+    assert b"an ingest was interrupted" in out
+    assert b"more; they answer when these are complete" in out
+    assert pending > 0

@@ -37,6 +37,17 @@ def test_a_folder_is_walked_in_order_by_known_suffixes(tree: Path) -> None:
     assert names(tree, ".") == ALL
 
 
+def test_what_is_passed_over_for_its_suffix_is_told(tree: Path) -> None:
+    (tree / "notes.xyz").write_text("x")
+    (tree / "sub").mkdir(exist_ok=True)
+    (tree / "sub" / "README").write_text("x")
+    told: list[str] = []
+    found = list(discover(tree, on_unknown=told.append))
+    assert found == list(discover(tree))
+    assert {str(tree / "notes.xyz"), str(tree / "sub" / "README")} <= set(told)
+    assert not set(told) & set(found)
+
+
 def test_a_named_file_is_taken_whatever_its_suffix(tree: Path) -> None:
     assert names(tree, "x.dat", ".hidden.txt") == ["x.dat", ".hidden.txt"]
 

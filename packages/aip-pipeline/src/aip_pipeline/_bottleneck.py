@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 
 MAX_LAG_MS = 1000
+RECENT_SAMPLES = 200  # 10 s
 
 
 class Bottleneck:
-    """Sample the state of the run; name the stage it most often waited for."""
+    """Sample the state of the run; name the stage it most often waited for.
+
+    Held: a count per stage, and what the last `RECENT_SAMPLES` samples waited for.
+    """
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
+        self._recent: deque[str] = deque(maxlen=RECENT_SAMPLES)
 
     @property
     def name(self) -> str:
         """Return "reading", "embedding", "writing", or "none": too short to tell."""
         return self._seen.most_common(1)[0][0] if self._seen else "none"
+
+    @property
+    def now(self) -> str:
+        """Return what the last few seconds mostly waited for, and for what part.
+
+        >>> bottleneck = Bottleneck()
+        >>> for waits in (True, True, True, False):
+        ...     bottleneck.note(reader_blocked=False, batches_ready=int(waits),
+        ...         in_flight=8, writer_waiting=0, embedding_waits="tokens per minute")
+        >>> bottleneck.now
+        'tokens per minute 75 %'
+        """
+        if not self._recent:
+            return "none"
+        ((name, times),) = Counter(self._recent).most_common(1)
+        return f"{name} {times / len(self._recent):.0%}".replace("%", " %")
 
     def note(
         self,
@@ -25,14 +46,24 @@ class Bottleneck:
         batches_ready: int,
         in_flight: int,
         writer_waiting: int,
+        embedding_waits: str = "embedding",
     ) -> None:
-        """Add one sample of who waits for whom."""
+        """Add one sample of who waits for whom.
+
+        Args:
+            reader_blocked: whether the reader waits for memory.
+            batches_ready: batches that no worker has taken.
+            in_flight: batches that workers have taken.
+            writer_waiting: items in the writer's queue.
+            embedding_waits: what the embedder itself waits for.
+        """
         if batches_ready or (in_flight and reader_blocked and not writer_waiting):
             self._seen["embedding"] += 1
-        elif reader_blocked or writer_waiting:
-            self._seen["writing"] += 1
-        else:
-            self._seen["reading"] += 1
+            self._recent.append(embedding_waits)
+            return
+        name = "writing" if reader_blocked or writer_waiting else "reading"
+        self._seen[name] += 1
+        self._recent.append(name)
 
 
 class LoopLag:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from time import monotonic
@@ -21,7 +21,12 @@ from aip_pipeline._errors import (
     PruneRefused,
 )
 from aip_pipeline._events import RunLog
-from aip_pipeline._pruning import check_prune, forget_vanished, look_for_vanished
+from aip_pipeline._pruning import (
+    Vanished,
+    check_prune,
+    forget_vanished,
+    look_for_vanished,
+)
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._report import IngestReport, peak_memory_bytes, resident_bytes
 from aip_pipeline._sampling import Sample
@@ -57,6 +62,14 @@ class Ingestion:
         embedder: used instead of the one that the settings name.
         keep: says whether a chunk is wanted; others count as filtered.
         on_dead: called on the event loop with each dead letter, once it is stored.
+
+    Attributes:
+        interrupted: whether `drain` ended it early.
+        exhausted: whether a budget ended it early.
+        vanished: stored sources that are no more; known once all was read.
+        loop_lag_s: how late the event loop woke.
+        unknown: files of folders that were passed over, by suffix; known at the end.
+        read_bytes: of the files so far, as they lie on disk.
     """
 
     def __init__(
@@ -72,9 +85,11 @@ class Ingestion:
         self.settings = settings
         self.interrupted = False
         self.exhausted = False
-        self.vanished = 0
+        self.vanished = Vanished(0, 0)
         self.loop_lag_s = LoopLag()
-        self._sources: Sequence[Source] = tuple(sources)
+        self.read_bytes = 0
+        self.unknown: Mapping[str, int] = {}
+        self.sources: Sequence[Source] = tuple(sources)
         self._given = embedder
         self._keep = keep
         self._on_dead = on_dead
@@ -99,6 +114,11 @@ class Ingestion:
     def bottleneck(self) -> str:
         """The stage that the rest most often waited for so far."""
         return self._bottleneck.name
+
+    @property
+    def waits_for(self) -> str:
+        """What the run mostly waited for in the last seconds, and for what part."""
+        return self._bottleneck.now
 
     @property
     def held_bytes(self) -> int:
@@ -146,9 +166,9 @@ class Ingestion:
     async def run(self) -> IngestReport:
         """Ingest the sources; see `ingest`."""
         started, outcome = monotonic(), "failed"
-        self._log.started(self.settings, sources=len(self._sources))
+        self._log.started(self.settings, sources=len(self.sources))
         try:
-            check_sources(self._sources)
+            check_sources(self.sources)
             await self._run()
             outcome = self._ended()
         finally:
@@ -257,7 +277,7 @@ class Ingestion:
             # Only now, when no page of a source that has vanished is on its way.
             if self._may_prune and self._all_settled:
                 done = Committed()
-                done.counts.deleted = forget_vanished(paths_of(self._sources), store)
+                done.counts.deleted = forget_vanished(paths_of(self.sources), store)
                 loop.call_soon_threadsafe(self._committed, done)
 
     async def _feed_and_embed(self, pool: ThreadPoolExecutor) -> None:
@@ -298,19 +318,20 @@ class Ingestion:
                 max_page_bytes=min(1 << 20, self.settings.max_memory_bytes // 8),
                 vector_bytes=self._vector_bytes,
             )
-            for page in reader.pages(self._sources):
+            for page in reader.pages(self.sources):
+                self.read_bytes = reader.read_bytes
                 accepted = asyncio.run_coroutine_threadsafe(self._accept(page), loop)
                 try:
                     accepted.result()
                 except BudgetClosed:
                     return
+            self.unknown = reader.unknown
             if not self._stop.is_set():
                 self._look_for_vanished(store, listing_complete=not reader.unlisted)
 
     def _look_for_vanished(self, store: Store, *, listing_complete: bool) -> None:
         """Count what has vanished; forget it, where that was asked for and is safe."""
-        found = look_for_vanished(paths_of(self._sources), store)
-        self.vanished = found.vanished
+        found = self.vanished = look_for_vanished(paths_of(self.sources), store)
         if self.settings.prune:
             yes = self.settings.yes
             try:
@@ -468,4 +489,5 @@ class Ingestion:
                 batches_ready=self._batcher.ready,
                 in_flight=self._batcher.in_flight,
                 writer_waiting=self._writer.waiting,
+                embedding_waits=getattr(self._embedder, "waits_for", "embedding"),
             )

@@ -155,7 +155,7 @@ def _skipped(run: Ingestion, recorded: Recorder) -> str:
         (report.dead - counted, "dead", "in sources unchanged since an earlier run"),
         (report.unchanged, "chunks", "unchanged since an earlier run"),
         (report.filtered, "chunks", "not wanted (filtered)"),
-        (run.vanished, "sources", "vanished; they still answer"),
+        (run.vanished.vanished, "sources", "vanished; they still answer"),
     ]
     rows += [(f"{n:,} {what}", why, "") for n, what, why in others if n > 0]
     if not rows:

@@ -14,21 +14,41 @@ MAX_PRUNED_SHARE = 0.2  # more than this is likelier a disk that is not mounted
 REMOVED_AT_ONCE = 256
 
 
+MAX_NAMED = 3
+
+
 class Vanished(NamedTuple):
-    """Count the stored sources that this run covers and that are no more."""
+    """Count the stored sources that this run covers and that are no more.
+
+    `named` holds the first of them, at most `MAX_NAMED`.
+    """
 
     vanished: int
     stored: int
+    named: tuple[str, ...] = ()
+
+    def told(self) -> str:
+        """Name the first of them.
+
+        >>> Vanished(4, 9, ("/a", "/b", "/c")).told()
+        '/a, /b, /c and 1 more'
+        """
+        more = self.vanished - len(self.named)
+        return ", ".join(self.named) + (f" and {more:,} more" if more else "")
 
 
 def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:
     """Count what has vanished, holding none of it."""
     covered = covers(sources)
     vanished = stored = 0
+    named: list[str] = []
     for uri in store.uris():
         stored += 1
-        vanished += _is_gone(uri, covered)
-    return Vanished(vanished, stored)
+        if _is_gone(uri, covered):
+            vanished += 1
+            if len(named) < MAX_NAMED:
+                named.append(uri)
+    return Vanished(vanished, stored, tuple(named))
 
 
 def forget_vanished(sources: Sequence[str], store: Store) -> int:
@@ -60,8 +80,8 @@ def check_prune(found: Vanished, *, listing_complete: bool, yes: bool) -> None:
     if found.vanished > MAX_PRUNED_SHARE * found.stored:
         raise PruneRefused(
             f"nothing was removed: {found.vanished} of {found.stored} sources have "
-            f"vanished, more than {MAX_PRUNED_SHARE:.0%}: is a disk not mounted? "
-            "If they are really gone, add --yes"
+            f"vanished ({found.told()}), more than {MAX_PRUNED_SHARE:.0%}: is a disk "
+            "not mounted? If they are really gone, add --yes"
         )
 
 

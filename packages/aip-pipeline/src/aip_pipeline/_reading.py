@@ -8,9 +8,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from aip_pipeline._fingerprint import text_hasher
+from aip_pipeline._headway import file_bytes
 from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import (
@@ -40,6 +42,7 @@ from aip_readers import (
 )
 
 MAX_PAGE_CHUNKS = 256
+MAX_SUFFIXES = 100
 CHUNK_OVERHEAD_BYTES = 600  # the tuple, its ints, the hash, the list slots
 
 
@@ -106,6 +109,8 @@ class PageReader:
     Attributes:
         found: how many sources were "new", "changed" or "unchanged" so far.
         unlisted: whether some folder could not be listed.
+        unknown: files of folders that were passed over, by their suffix.
+        read_bytes: of the files, as they lie on disk; unchanged ones count as read.
     """
 
     def __init__(
@@ -136,6 +141,9 @@ class PageReader:
         self._unopened = False
         self._metadata_at = -1
         self.unlisted = False
+        self.read_bytes = 0
+        self._ended_bytes = 0
+        self.unknown: Counter[str] = Counter()
         self.found: Counter[str] = Counter()
 
     def pages(self, sources: Iterable[Source]) -> Iterator[Page]:
@@ -144,7 +152,9 @@ class PageReader:
         Raises:
             ConfigError: a source is not there at all.
         """
-        for source in each_source(sources, on_error=self._not_listed):
+        for source in each_source(
+            sources, on_error=self._not_listed, on_unknown=self._not_known
+        ):
             if self._stop.is_set():
                 break
             yield from self._source(source)
@@ -159,6 +169,12 @@ class PageReader:
         self.unlisted = True
         self._tell(error)
 
+    def _not_known(self, path: str) -> None:
+        suffix = Path(path).suffix.lower() or "no suffix"
+        if suffix not in self.unknown and len(self.unknown) >= MAX_SUFFIXES:
+            suffix = "others"
+        self.unknown[suffix] += 1
+
     def _source(self, source: Source) -> Iterator[Page]:
         uri = name_of(source)
         if not _is_text(uri):
@@ -170,6 +186,7 @@ class PageReader:
             self._carry(state.counts)
             self._page.sources += 1
             self.found["unchanged"] += 1
+            self._passed(source)
             return
         self.found["changed" if state and state.generation else "new"] += 1
         self._metadata_at = -1
@@ -181,8 +198,15 @@ class PageReader:
             self._open_part().last = True
             self._page.sources += 1
         self._close_part()
+        self._passed(source)
         if self._page_full():
             yield self._cut()
+
+    def _passed(self, source: Source) -> None:
+        """Count the whole of a source as read."""
+        if isinstance(source, str):
+            self._ended_bytes += file_bytes(source)
+        self.read_bytes = self._ended_bytes
 
     def _resume(self, part: Part, state: SourceState) -> None:
         """Go on where an interrupted run stopped; what it stored counts unchanged."""
@@ -232,6 +256,8 @@ class PageReader:
                         return
                     self._add(chunk, resumable=resumable)
                     if self._page_full():
+                        here = getattr(records, "bytes_read", 0)
+                        self.read_bytes = self._ended_bytes + here
                         yield self._cut()
         except (OpenError, MissingExtraError) as error:
             self._cannot_open(error)

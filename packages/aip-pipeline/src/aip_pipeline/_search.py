@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+from aip_pipeline._errors import ConfigError
 from aip_pipeline.embedders import Embedder, open_embedder
 from aip_pipeline.stores import Hit, Store, open_store, opened
 
@@ -38,10 +39,12 @@ async def search(
 
     Raises:
         StoreError: there is no such store, or nothing in it.
-        ConfigError: the store has no full text to search.
+        ConfigError: the query is empty, or the store has no full text to search.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
+    if not query.strip():
+        raise ConfigError("the query is empty: say what to look for")
     async with opened(open_store(store, create=False)) as used_store:
         spec, base_url = await asyncio.to_thread(used_store.embedder)
         lists: list[Ranked] = []

@@ -92,16 +92,21 @@ def paths_of(sources: Iterable[Source]) -> list[str]:
 
 
 def each_source(
-    sources: Iterable[Source], *, on_error: OnError
+    sources: Iterable[Source],
+    *,
+    on_error: OnError,
+    on_unknown: Callable[[str], object] | None = None,
 ) -> Iterator[str | RecordSource]:
     """Yield every single source: the files, in order and each once, then the streams.
+
+    *on_unknown* is told of each file in a folder that is passed over for its suffix.
 
     Raises:
         ConfigError: a path that is not there, a glob that matches nothing.
     """
     given = list(sources)
     paths = paths_of(given)
-    yield from _files(paths, on_error)
+    yield from _files(paths, on_error, on_unknown)
     for source in given:
         if not isinstance(source, str) or _is_stream(source):
             yield source
@@ -150,10 +155,14 @@ def _is_stream(source: str) -> bool:
     return source == STDIN or _URL.match(source) is not None
 
 
-def _files(paths: list[str], on_error: OnError) -> Iterator[str]:
+def _files(
+    paths: list[str],
+    on_error: OnError,
+    on_unknown: Callable[[str], object] | None = None,
+) -> Iterator[str]:
     if not paths:
         return
     try:
-        yield from discover(paths, on_error=on_error)
+        yield from discover(paths, on_error=on_error, on_unknown=on_unknown)
     except ReadError as error:
         raise ConfigError(f"{error}: check the path") from error

@@ -15,11 +15,15 @@ from ._files import Path, absolute, open_error
 from ._suffixes import is_known
 
 _MAGIC = re.compile(r"[*?\[]")
+_OnUnknown = Callable[[str], object]
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
 def discover(
-    patterns: Path | Iterable[Path], *, on_error: OnError = "raise"
+    patterns: Path | Iterable[Path],
+    *,
+    on_error: OnError = "raise",
+    on_unknown: _OnUnknown | None = None,
 ) -> Iterator[str]:
     """Yield the absolute paths of the files that *patterns* name.
 
@@ -32,14 +36,15 @@ def discover(
 
     Raises ``OpenError`` for what is missing, ``NoMatchError`` for a glob that matches
     nothing. A folder below that may not be listed is an ``OpenError`` too; it is what
-    *on_error* settles: "skip" passes it over, a function is told.
+    *on_error* settles: "skip" passes it over, a function is told. *on_unknown* is told
+    of each file in a folder that is passed over for its suffix.
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = [patterns]
     earlier: list[Callable[[str], bool]] = []
     for pattern in patterns:
         name = absolute(pattern)
-        for path in _paths(name, on_error):
+        for path in _paths(name, on_error, on_unknown):
             if not any(covered(path) for covered in earlier):
                 yield path
         earlier.append(_cover(name))
@@ -70,10 +75,12 @@ def _cover(pattern: str) -> Callable[[str], bool]:
     return lambda path: path == pattern or _in_folder(pattern, path)
 
 
-def _paths(pattern: str, on_error: OnError) -> Iterator[str]:
+def _paths(
+    pattern: str, on_error: OnError, on_unknown: _OnUnknown | None
+) -> Iterator[str]:
     """Return the paths of one pattern."""
     if os.path.isdir(pattern):
-        return _walk(_entries(pattern), on_error)
+        return _walk(_entries(pattern), on_error, on_unknown)
     if os.path.lexists(pattern):
         return _file(pattern)
     if not _MAGIC.search(pattern):
@@ -137,14 +144,20 @@ def _passed_over(name: str) -> bool:
     return name.startswith(".") or name in _SKIPPED
 
 
-def _walk(entries: list[os.DirEntry[str]], on_error: OnError) -> Iterator[str]:
+def _walk(
+    entries: list[os.DirEntry[str]], on_error: OnError, on_unknown: _OnUnknown | None
+) -> Iterator[str]:
     for entry in entries:
         if _passed_over(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(_listed(entry.path, on_error), on_error)
-        elif is_known(entry.name) and _is_file(entry):
+            yield from _walk(_listed(entry.path, on_error), on_error, on_unknown)
+        elif not _is_file(entry):
+            continue
+        elif is_known(entry.name):
             yield entry.path
+        elif on_unknown is not None:
+            on_unknown(entry.path)
 
 
 def _in_folder(folder: str, path: str) -> bool:

@@ -11,6 +11,7 @@ from aip_pipeline._plan import Plan, plan
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option
 from aip_pipeline.cli._source_options import settings_of, source_options
+from aip_pipeline.cli._words import counted
 
 
 @click.command()
@@ -43,10 +44,11 @@ def _show(found: Plan, *, store: str) -> None:
         f"Sources: {found.new:,} new, {found.changed:,} changed, "
         f"{found.unchanged:,} unchanged, {found.vanished:,} vanished from {store}"
     )
-    click.echo(f"  {found.chunks:,} chunks, {found.unreadable:,} unreadable places")
+    chunks = counted(found.chunks, "chunk")
+    click.echo(f"  {chunks}, {counted(found.unreadable, 'unreadable place')}")
     click.echo(
-        f"  {found.to_embed:,} texts to embed: about {found.tokens:,} tokens in "
-        f"{found.requests:,} requests"
+        f"  {counted(found.to_embed, 'text')} to embed: about "
+        f"{counted(found.tokens, 'token')} in {counted(found.requests, 'request')}"
     )
     if found.seconds is not None:
         click.echo(f"  at least {found.seconds:,.0f} s at the limits given")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
 
+from aip_pipeline._headway import bytes_to_read, told
+from aip_pipeline.cli._words import counted
 from aip_pipeline.stores import DeadLetter
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.1
 MAX_LETTERS_SHOWN = 200
+MAX_SUFFIXES_SHOWN = 5
 
 
 class Progress:
@@ -84,16 +88,36 @@ class Progress:
 
     async def follow(self, run: Ingestion) -> None:
         """Refresh the display until cancelled."""
+        if self._status is None:
+            return
         loop = asyncio.get_running_loop()
         started = loop.time()
+        ended = threading.Event()
+        counting = asyncio.create_task(
+            asyncio.to_thread(bytes_to_read, run.sources, stop=ended.is_set)
+        )
+        try:
+            await self._refresh(run, counting, started=started)
+        finally:
+            ended.set()
+
+    async def _refresh(
+        self, run: Ingestion, counting: asyncio.Task[int | None], *, started: float
+    ) -> None:
+        loop = asyncio.get_running_loop()
         while self._status is not None:
             report = run.report
+            total_bytes = counting.result() if counting.done() else None
             seconds = max(loop.time() - started, 0.001)
+            headway = told(
+                done_bytes=run.read_bytes, total_bytes=total_bytes, elapsed_s=seconds
+            )
             self._status.update(
+                f"{headway}{headway and '; '}"
                 f"{report.sources:,} sources, {report.read:,} chunks read, "
                 f"{report.stored + report.unchanged:,} stored, {report.dead:,} dead; "
                 f"{report.stored / seconds:,.0f} chunks/s; "
-                f"waiting on {run.bottleneck}"
+                f"waiting on {run.waits_for}"
             )
             await asyncio.sleep(REFRESH_S)
 
@@ -103,7 +127,8 @@ class Progress:
         ended = "Interrupted" if run.interrupted else "Done"
         ended = "Stopped by the budget" if run.exhausted else ended
         click.echo(
-            f"{ended}: {report.sources:,} sources, {report.read:,} chunks in {store} "
+            f"{ended}: {counted(report.sources, 'source')}, "
+            f"{counted(report.read, 'chunk')} in {store} "
             f"after {report.seconds:.1f} s"
         )
         click.echo(
@@ -112,25 +137,38 @@ class Progress:
             f"{report.dead:,}"
         )
         click.echo(
-            f"  embedded {report.embedded:,} texts ({report.tokens:,} tokens), reused "
-            f"{report.reused:,}; {report.requests:,} requests, {report.retries:,} "
-            "retries"
+            f"  embedded {counted(report.embedded, 'text')} "
+            f"({counted(report.tokens, 'token')}), reused {report.reused:,}; "
+            f"{counted(report.requests, 'request')}, {counted(report.retries, 'retry')}"
         )
         click.echo(
             f"  peak memory {report.peak_memory_bytes / 1e6:.0f} MB; bottleneck: "
             f"{report.bottleneck}"
         )
+        _tell_unknown(run)
         _tell_vanished(run)
         click.echo(_next_step(run))
 
 
+def _tell_unknown(run: Ingestion) -> None:
+    if not run.unknown:
+        return
+    most = sorted(run.unknown.items(), key=lambda pair: -pair[1])[:MAX_SUFFIXES_SHOWN]
+    named = ", ".join(f"{suffix} {number:,}" for suffix, number in most)
+    more = "" if len(most) == len(run.unknown) else ", ..."
+    files = counted(sum(run.unknown.values()), "file")
+    click.echo(f"  passed over {files} whose suffix aip does not know: {named}{more}")
+
+
 def _tell_vanished(run: Ingestion) -> None:
     if run.report.deleted:
-        click.echo(f"  removed {run.report.deleted:,} chunks of vanished sources")
-    elif run.vanished:
         click.echo(
-            f"  {run.vanished:,} sources have vanished and still answer: --prune "
-            "removes them"
+            f"  removed {counted(run.report.deleted, 'chunk')} of vanished sources"
+        )
+    elif run.vanished.vanished:
+        click.echo(
+            f"  vanished, and still answering: {run.vanished.told()} (--prune removes "
+            "what has vanished)"
         )
 
 

@@ -8,6 +8,7 @@ import click
 
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option, store_option
+from aip_pipeline.cli._words import counted
 from aip_pipeline.stores import open_store
 
 
@@ -29,10 +30,18 @@ def command(*, store: str, as_json: bool) -> int:
         return OK
     click.echo(f"{store}: embedder {status.embedder}, {status.dimensions} dimensions")
     click.echo(
-        f"  {status.sources:,} sources ({status.unfinished:,} unfinished), "
-        f"{status.chunks:,} chunks, {status.embeddings:,} embeddings, "
+        f"  {counted(status.sources, 'source')} ({status.unfinished:,} unfinished), "
+        f"{counted(status.chunks, 'chunk')}, "
+        f"{counted(status.embeddings, 'embedding')}, "
         f"{status.dead:,} dead"
     )
-    if status.unfinished:
-        click.echo("  an ingest is running, or was interrupted: run it again to go on")
+    if status.pending:
+        click.echo(
+            f"  of unfinished sources {counted(status.pending, 'chunk')} more; they "
+            "answer when these are complete"
+        )
+    if status.running:
+        click.echo("  an ingest is running")
+    elif status.unfinished:
+        click.echo("  an ingest was interrupted: run it again to go on")
     return OK

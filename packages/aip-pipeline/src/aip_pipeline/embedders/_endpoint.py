@@ -58,6 +58,13 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self.api_key}"
         return headers
 
+    @property
+    def pace(self) -> str:
+        """What a request waits for that must keep to a rate."""
+        if self.tpm is not None:
+            return "tokens per minute" if self.rpm is None else "the declared rate"
+        return "the server's rate" if self.rpm is None else "requests per minute"
+
 
 def key_from_environment() -> str | None:
     """Return the first key that is set; an empty one counts as not set."""

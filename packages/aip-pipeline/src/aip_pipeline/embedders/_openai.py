@@ -135,6 +135,17 @@ class OpenAIEmbedder:
         """What the HTTP client sees of itself; None while it is closed."""
         return None if self._client is None else self._client.stats
 
+    @property
+    def waits_for(self) -> str:
+        """What requests wait for at the moment."""
+        stats = self.stats
+        if stats is None or not stats.queued:
+            return "answers"
+        if stats.outage:
+            return "a server that is down"
+        slots_free = stats.in_flight < int(stats.limit)
+        return self._endpoint.pace if slots_free else "a busy server"
+
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed *texts*.
 

@@ -213,11 +213,17 @@ class Fault(NamedTuple):
 
 
 class StoreStatus(NamedTuple):
-    """Sum up what a store holds."""
+    """Sum up what a store holds.
+
+    `pending` counts the stored chunks of `unfinished` sources, which answer once these
+    are complete; `running` tells whether a run is writing at this moment.
+    """
 
     sources: int
     unfinished: int
     chunks: int
+    pending: int
+    running: bool
     embeddings: int
     dead: int
     embedder: str

@@ -219,6 +219,7 @@ FROM dead WHERE dead.id = ? AND source.id = dead.source
 
 TOTALS = """
 SELECT count(*), count(next_fingerprint), coalesce(sum(chunks), 0),
+    coalesce(sum(next_chunks), 0),
     (SELECT count(*) FROM embedding), (SELECT count(*) FROM dead)
 FROM source
 """

@@ -208,9 +208,22 @@ class SqliteStore:
             meta = [("embedder", spec), ("base_url", base_url or "")]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
 
+    def _is_being_written(self) -> bool:
+        """Tell whether a run holds the lock, by taking it for a moment."""
+        if not Path(self._lock.lock_file).exists():
+            return False
+        try:
+            with self._lock:
+                return False
+        except Timeout:
+            return True
+        except OSError:  # of another user: who runs there is not to be known
+            return False
+
     def _keep_others_out(self) -> None:
         try:
-            self._lock.acquire()
+            # Long enough for `aip status`, which only looks.
+            self._lock.acquire(blocking=True, timeout=0.5)
         except Timeout as error:
             raise StoreError(
                 f"another run is writing to the store at {self.path}: wait for it, "
@@ -408,8 +421,10 @@ class SqliteStore:
             sources=totals[0],
             unfinished=totals[1],
             chunks=totals[2],
-            embeddings=totals[3],
-            dead=totals[4],
+            pending=totals[3],
+            running=self._is_being_written(),
+            embeddings=totals[4],
+            dead=totals[5],
             embedder=spec,
             dimensions=None if length is None else length // 4,
         )
