@@ -107,6 +107,7 @@ class Call:
             raise
         except BaseException:
             admission.gate.abandon_probe(self._loop.time(), started=now)
+            admission.limit.cohort.lose(started=now)
             raise
         finally:
             admission.leave()

@@ -96,6 +96,7 @@ class Engine:
             self._through(now, started=started)
         else:
             admission.gate.end_probe(now, started=started)
+        admission.limit.cohort.lose(started=started)
         if failure.status == _THROTTLED and turned_away(failure):
             asked_s = self.asked_s(failure)
             wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s

@@ -6,7 +6,9 @@ import math
 from random import Random
 
 _FIRST_PROBE_S = 0.1
-_LAST_PROBE_S = 0.7
+_LAST_PROBE_S = 0.5
+_LONG_PROBE_S = 0.8
+_LONG = 24
 _DOUBLINGS = 8
 _JITTER = 0.25
 _EVIDENCE = 3
@@ -37,6 +39,7 @@ class Gate:
     __slots__ = (
         "_breath_s",
         "_failed",
+        "_failed_at",
         "_jitter",
         "_probe_at",
         "_probing",
@@ -63,6 +66,7 @@ class Gate:
         self.failing_since: float | None = None
         self.sent = 0
         self._failed = 0
+        self._failed_at = -math.inf
         self._tentative = False
         self._breath_s = 0.0
         self._sent_before = 0
@@ -117,10 +121,13 @@ class Gate:
     ) -> bool:
         """Weigh a request turned away; tell whether an outage has just begun."""
         since = self.failing_since
+        # A late answer of before may end the count, but not the cascade.
+        cascade = now - self._failed_at <= srtt_s
+        self._failed_at = now
         if since is None:
             self.failing_since = now
             self.sent = self._failed = 0
-            self.remembered = limit
+            self.remembered = max(limit, self.remembered) if cascade else limit
             return False
         if started < since:
             return False
@@ -152,7 +159,8 @@ class Gate:
             self.until = now + _FIRST_PROBE_S
 
     def _next_probe(self, now: float) -> None:
-        wait_s = min(_LAST_PROBE_S, _FIRST_PROBE_S * 2.0 ** min(self.down, _DOUBLINGS))
+        last_s = _LAST_PROBE_S if self.down < _LONG else _LONG_PROBE_S
+        wait_s = min(last_s, _FIRST_PROBE_S * 2.0 ** min(self.down, _DOUBLINGS))
         spread = 1.0 + _JITTER * (2.0 * self._jitter.random() - 1.0)
         self.until = now + wait_s * spread
         self.down += 1

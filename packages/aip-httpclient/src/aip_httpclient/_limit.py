@@ -6,15 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from ._cohort import Cohort
+
 _START = 16
 _BETA = 0.85
 _GAIN = 1.35
-_QUEUEING = 1.25
+_PROBE = 1.1
+_QUEUEING = 1.20
 _HEADROOM = 1.05
 _RECOVERY_RTTS = 8.0
 _RESUME = 0.9
 _SRTT_WEIGHT = 0.1
-_LOW_DRIFT = 1.005
+_LOW_DRIFT = 1.002
 _BELIEF = 1.15
 _FALL = 0.3
 _DEEPEST = 0.5
@@ -22,8 +25,10 @@ _SURE = 1.5
 _RAMP_RTTS = 0.25
 _RAMP_STEPS = 32
 _RAMP_FROM = 4.0
-_SAMPLES = 0.6
-_LEAST_SAMPLES = 12.0
+_SHARE = 0.5
+_SLOW_START_SHARE = 0.6
+_DOUBT_SHARE = 0.25
+_STEEPEST = 0.4
 
 
 class Limit(Protocol):
@@ -34,12 +39,14 @@ class Limit(Protocol):
         full: whether a call had to wait for a slot since the last look.
         srtt_s: smoothed round trip of good answers, 0.0 before the first.
         changed_at: loop time of the last change of *value*.
+        cohort: the calls that are measured now; told of each that is sent.
     """
 
     value: float
     full: bool
     srtt_s: float
     changed_at: float
+    cohort: Cohort
 
     def on_success(self, now: float, *, rtt_s: float, started: float) -> None:
         """Learn from a good answer."""
@@ -62,6 +69,7 @@ class FixedLimit:
         self.full = False
         self.srtt_s = 0.0
         self.changed_at = -math.inf
+        self.cohort = Cohort()
 
     def on_success(self, now: float, *, rtt_s: float, started: float) -> None:  # noqa: ARG002  # the protocol's shape
         """Smooth the round trip; it times probes and pauses."""
@@ -104,26 +112,19 @@ class AdaptiveLimit:
         self._most = float(most)
         self._low_s = math.inf
         self._ramp: _Ramp | None = None
-        self._since = -math.inf
-        self._count = 0
-        self._sum_s = self._squares = 0.0
-        self._needed = float(start)
+        self.cohort = Cohort()
         self._before: float | None = None
         self._edge = float(most)
         self._floor = 1.0
         self._curve_from = 0.0
         self._cut_at = -math.inf
         self._doubt: _Doubt | None = None
+        self._restart(-math.inf)
 
     def on_success(self, now: float, *, rtt_s: float, started: float) -> None:
         """Count it, if it was sent under the present limit."""
         self.srtt_s += (_SRTT_WEIGHT if self.srtt_s else 1.0) * (rtt_s - self.srtt_s)
-        if started < self._since:
-            return
-        self._count += 1
-        self._sum_s += rtt_s
-        self._squares += rtt_s * rtt_s
-        if self._count >= self._needed:
+        if self.cohort.add(now, rtt_s=rtt_s, started=started):
             self._look(now)
 
     def on_overload(self, now: float, *, started: float) -> None:
@@ -163,6 +164,8 @@ class AdaptiveLimit:
             ramp.next_at = now + ramp.every_s
         if self.value >= ramp.target:
             self._ramp = None
+            if not self.slow_start:
+                self._restart(now)  # on the way up the crowd was smaller
             return None
         return ramp.next_at
 
@@ -177,29 +180,31 @@ class AdaptiveLimit:
             self._ramp = _Ramp(value, (value - before) / _RAMP_STEPS, every_s, now)
         else:
             self.value = value
-        self._restart(now + settle_s, value)
+        self._restart(now + settle_s)
 
-    def _restart(self, since: float, value: float) -> None:
-        self._since = since
-        self._count = 0
-        self._sum_s = self._squares = 0.0
-        self._needed = max(_LEAST_SAMPLES, _SAMPLES * value)
+    def _restart(self, since: float) -> None:
+        target = self._ramp.target if self._ramp else self.value
+        quick = self.slow_start
+        share = _SLOW_START_SHARE if quick else _SHARE
+        if self._doubt is not None:
+            share = _DOUBT_SHARE
+        self.cohort.restart(since, size=share * target, quick=quick)
         self.full = False
 
     def _look(self, now: float) -> None:
         """Judge the calls sent and answered under the present limit."""
-        rtt_s = self._sum_s / self._count
+        rtt_s = self.cohort.mean_s
         self.advance(now)
         if self._doubt is not None:
             self._judge(now, rtt_s=rtt_s, doubt=self._doubt)
             return
-        self._low_s = min(rtt_s, self._low_s * _LOW_DRIFT)
+        self._low_s = min(self._surely_s(), self._low_s * _LOW_DRIFT)
         if not self.full:
             # Limited by the caller or the rate: no verdict on the server.
-            self._restart(now, self.value)
+            self._restart(now)
             return
-        throughput = self.value / rtt_s
-        allowed = _QUEUEING + _SURE * self._error() / rtt_s
+        throughput = self.cohort.crowd / rtt_s
+        allowed = _QUEUEING + _SURE * self.cohort.error_s / rtt_s
         if rtt_s > allowed * self._low_s or self._flat(throughput):
             self._step_back(now, rtt_s=rtt_s)
         elif self.slow_start:
@@ -208,11 +213,9 @@ class AdaptiveLimit:
         else:
             self._change(now, self._curve(now))
 
-    def _error(self) -> float:
-        """Give the standard error of the mean round trip."""
-        mean = self._sum_s / self._count
-        variance = max(0.0, self._squares / self._count - mean * mean)
-        return math.sqrt(variance / self._count)
+    def _surely_s(self) -> float:
+        """Give what the round trip is surely below: the least of many is luck."""
+        return self.cohort.mean_s + _SURE * self.cohort.error_s
 
     def _flat(self, throughput: float) -> bool:
         before = self._before if self.slow_start else None
@@ -220,9 +223,9 @@ class AdaptiveLimit:
 
     def _step_back(self, now: float, *, rtt_s: float) -> None:
         """Go to the knee that Little's law gives, and look again from there."""
-        knee = self.value * self._low_s / rtt_s * _HEADROOM
+        knee = self.cohort.crowd * self._low_s / rtt_s * _HEADROOM
         # Below the start no queue was ever seen: what grows there is our own cost.
-        lower = min(self.value, max(knee, self.value / 2.0, self._start))
+        lower = min(self.value, max(knee, self.value * _STEEPEST, self._start))
         self._doubt = _Doubt(self.value, rtt_s, self.slow_start)
         self.slow_start = False
         # Until the crowd of the higher limit has thinned out nothing is measured.
@@ -241,9 +244,9 @@ class AdaptiveLimit:
             self._before = None
             self._change(now, doubt.value)
             return
-        self._low_s = min(self._low_s, rtt_s)
-        knee = self.value * self._low_s / rtt_s * _HEADROOM
-        self._edge = min(doubt.value, max(knee, self.value / 2.0, self._start))
+        self._low_s = min(self._low_s, self._surely_s())
+        knee = self.cohort.crowd * self._low_s / rtt_s * _HEADROOM
+        self._edge = min(doubt.value, max(knee, self.value * _STEEPEST, self._start))
         self._curve_from = now - _RECOVERY_RTTS * rtt_s
         self._change(now, self._edge)
 
@@ -252,7 +255,7 @@ class AdaptiveLimit:
         rtts = (now - self._curve_from) / max(self.srtt_s, 1e-6)
         scale = self._edge * (1.0 - _BETA) / _RECOVERY_RTTS**3
         target = self._edge + scale * (rtts - _RECOVERY_RTTS) ** 3
-        return max(self.value, min(target, self.value * _GAIN))
+        return max(self.value, min(target, self.value * _PROBE))
 
 
 @dataclass(slots=True)
