@@ -202,7 +202,6 @@ def test_bad_jsonl_records_are_reported_and_the_rest_goes_on(tmp_path: Path) -> 
     )
     assert [(r.key, r.text, r.line) for r in records] == [
         ("7", "good", 1),
-        ("k", "nul \ufffd \ufffd", 9),
         ("13", "last", 11),
     ]
     assert records[0].metadata == {"id": 7, "tag": "a"}
@@ -216,8 +215,10 @@ def test_bad_jsonl_records_are_reported_and_the_rest_goes_on(tmp_path: Path) -> 
         (FieldError, 6),
         (RecordEncodingError, 7),
         (FieldError, 8),
+        (RecordEncodingError, 9),
         (OversizeError, 10),
     ]
+    assert errors[6].reason == "\\u0000 stands for no text"
     assert "has no field 'text'; it has 'id', 'txt'" in errors[1].reason
 
 

@@ -17,6 +17,7 @@ from aip_readers import (
     OversizeError,
     ParseError,
     ReadError,
+    RecordEncodingError,
     open_records,
     read_csv,
     read_html,
@@ -171,15 +172,15 @@ def test_parquet_rows_know_their_row_group(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     table = pa.table({"id": [1, 2, 3], "text": ["a", "b\0", None]})
     parquet.write_table(table, path, row_group_size=2)
-    assert [row["text"] for row in read_parquet(path)] == ["a", "b\ufffd", None]
+    rows = list(read_parquet(path, on_error="replace"))
+    assert [row["text"] for row in rows] == ["a", "b\ufffd", None]
+    with pytest.raises(RecordEncodingError, match="row 2 holds NULs"):
+        list(read_parquet(path))
     errors: list[ReadError] = []
     records = list(open_records(path, id_field="id", on_error=errors.append))
-    assert [(r.key, r.text, r.line) for r in records] == [
-        ("1", "a", 1),
-        ("2", "b\ufffd", 2),
-    ]
+    assert [(r.key, r.text, r.line) for r in records] == [("1", "a", 1)]
     assert 4 <= records[0].start < records[0].end < path.stat().st_size
-    assert isinstance(errors[0], FieldError)
+    assert [type(error) for error in errors] == [RecordEncodingError, FieldError]
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(CorruptError, match="not Parquet"):
         list(read_parquet(path))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ._pdf import read_pdf
     from ._reader import Reader
     from ._records import Chunk, Record
+    from ._report import ErrorReport
     from ._split import Splitter, split
     from ._stream import stream
     from ._text import read_chunks
@@ -48,6 +49,7 @@ __all__ = [
     "CorruptError",
     "Cursor",
     "EncodingError",
+    "ErrorReport",
     "FieldError",
     "FileChunkIterator",
     "Format",
@@ -92,6 +94,7 @@ _HOMES = {
     "CorruptError": "_errors",
     "Cursor": "_cursor",
     "EncodingError": "_errors",
+    "ErrorReport": "_report",
     "FieldError": "_errors",
     "FileChunkIterator": "_blocks",
     "Format": "_open",

@@ -8,8 +8,8 @@ from io import BytesIO
 from itertools import repeat
 from typing import Any
 
-from ._errors import ParseError
-from ._line_readers import decode_line
+from ._errors import ParseError, RecordEncodingError
+from ._line_readers import decode_line, replaced
 from ._lines import RawLine
 
 UNSAFE = re.compile("[\0\ud800-\udfff]")
@@ -50,6 +50,28 @@ def _standard() -> Loads:
         return [value for value, _ in pairs]
 
     return loads
+
+
+_ESCAPE = re.compile(
+    r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u0000|\\u[dD][89a-fA-F]..|\\.", re.DOTALL
+)
+
+
+def _is_unsafe(found: re.Match[str]) -> bool:
+    return len(found[0]) == len(r"\u0000")
+
+
+def _replacement(found: re.Match[str]) -> str:
+    return r"\ufffd" if _is_unsafe(found) else found[0]
+
+
+def unsafe_escape(text: str) -> re.Match[str] | None:
+    r"""Find the first escape of a JSON text that is a NUL or half a code point.
+
+    >>> unsafe_escape(r'"\\u0000 \ud83d\udc4b \udc4b"').span()
+    (21, 27)
+    """
+    return next(filter(_is_unsafe, _ESCAPE.finditer(text)), None)
 
 
 def safe(value: Any) -> Any:
@@ -95,17 +117,32 @@ def parse(source: str, raw: RawLine, *, max_depth: int) -> Any:
 
     This is the careful way: the errors are those of Python's own decoder.
     """
-    import json  # noqa: PLC0415  # not needed beside orjson
-
     text = decode_line(source, raw)
     check_depth(source, raw, max_depth)
+    value = _value(source, raw, text)
+    found = unsafe_escape(text) if ESCAPED.search(raw.data) else None
+    if found is None:
+        return value
+    at = raw.start + len(text[: found.start()].encode(raw.encoding))
+    raise RecordEncodingError(source, at, raw.line, f"{found[0]} stands for no text")
+
+
+def parse_replaced(source: str, raw: RawLine, *, max_depth: int) -> Any:
+    """Do the same, with U+FFFD for bytes and escapes that stand for no text."""
+    text = _ESCAPE.sub(_replacement, replaced(raw))
+    check_depth(source, raw, max_depth)
+    return _value(source, raw, text)
+
+
+def _value(source: str, raw: RawLine, text: str) -> Any:
+    import json  # noqa: PLC0415  # not needed beside orjson
+
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        at = raw.start + len(text[: error.pos].encode())
+        at = raw.start + len(text[: error.pos].encode(raw.encoding, "replace"))
         reason = f"this line is not JSON: {error.msg.lower()}"
-        raise ParseError(source, at, raw.line, reason) from error
+        raise ParseError(source, min(at, raw.end), raw.line, reason) from error
     except (ValueError, RecursionError) as error:
         reason = f"this line is not JSON we can hold: {error}"
         raise ParseError(source, raw.start, raw.line, reason) from error
-    return safe(value) if ESCAPED.search(raw.data) else value

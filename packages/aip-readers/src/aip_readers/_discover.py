@@ -127,7 +127,7 @@ def _listed(folder: str, on_error: OnError) -> list[os.DirEntry[str]]:
     except OpenError as error:
         if callable(on_error):
             on_error(error)
-        elif on_error == "raise":
+        elif on_error != "skip":
             raise
         return []
 

@@ -6,6 +6,8 @@ import codecs
 from collections.abc import Callable
 from typing import TypeAlias
 
+from ._errors import EncodingError, MissingExtraError
+
 Decode: TypeAlias = Callable[[bytes, str, bool], tuple[str, int]]
 
 # Longest first: the UTF-32-LE mark begins with the UTF-16-LE one.
@@ -24,7 +26,13 @@ _DECODERS: dict[str, Decode] = {
     "utf-32-be": codecs.utf_32_be_decode,
 }
 _WITHOUT_MARK = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
-_STATEFUL = "iso2022", "hz", "utf-7", "punycode", "idna", "utf-8-sig"
+# Those that keep a state, or turn one sequence of bytes into several code points, or
+# several sequences into one code point, or anything into a lone surrogate.
+_INEXACT = (
+    *("iso2022", "hz", "utf-7", "punycode", "idna", "undefined", "charmap"),
+    *("unicode-escape", "raw-unicode-escape", "unicode_escape", "raw_unicode_escape"),
+    *("big5hkscs", "euc_jis", "shift_jis_2004", "shift_jisx0213"),
+)
 LONGEST = 4
 """Bytes of the longest code point, in any encoding."""
 
@@ -42,7 +50,7 @@ def canonical(name: str) -> str:
     except LookupError:
         raise ValueError(f"encoding {name!r} is not known to Python") from None
     known = _WITHOUT_MARK.get(known, known)
-    if known.startswith(_STATEFUL) or not codecs.lookup(known)._is_text_encoding:  # noqa: SLF001  # the only way to ask
+    if known.startswith(_INEXACT) or not codecs.lookup(known)._is_text_encoding:  # noqa: SLF001  # the only way to ask
         raise ValueError(f"encoding {name!r} has no exact byte offsets")
     return known
 
@@ -64,10 +72,19 @@ def decoder(encoding: str) -> Decode:
     return _DECODERS.get(encoding) or _stateless(encoding)
 
 
+# The one tilde of JIS X 0212, which would come back as the one of ASCII.
+_ONE_WAY = {"euc_jp": b"\x8f\xa2\xb7"}
+
+
 def _stateless(encoding: str) -> Decode:
     decode_all = codecs.lookup(encoding).decode
+    one_way = _ONE_WAY.get(encoding)
 
     def decode(data: bytes, errors: str, final: bool) -> tuple[str, int]:  # noqa: FBT001  # the shape of codecs' own
+        if one_way and (at := data.find(one_way)) >= 0:
+            decode_all(data[:at], errors)
+            reason = "it has no exact byte offset"
+            raise UnicodeDecodeError(encoding, data, at, at + len(one_way), reason)
         try:
             return decode_all(data, errors)
         except UnicodeDecodeError as error:
@@ -90,8 +107,9 @@ def detect(head: bytes, source: str) -> str:
     try:
         from charset_normalizer import from_bytes  # noqa: PLC0415  # an extra
     except ImportError as error:
-        from ._errors import MissingExtraError  # noqa: PLC0415  # rare
-
         raise MissingExtraError(source, "detect", "charset-normalizer") from error
     best = from_bytes(head).best()
-    return canonical(best.encoding) if best else "utf-8"
+    try:
+        return canonical(best.encoding) if best else "utf-8"
+    except ValueError as error:
+        raise EncodingError(source, 0, 1, f"it seems that {error}") from error

@@ -118,18 +118,29 @@ class NoMatchError(SourceError):
     """A pattern matches no file."""
 
 
-OnError: TypeAlias = Literal["raise", "skip"] | Callable[[ReadError], object]
-"""What to do about damage: raise it, skip it, or hand it to a function.
+OnError: TypeAlias = Literal["raise", "skip", "replace"] | Callable[[ReadError], object]
+"""What to do about damage: raise it, skip it, replace it, or tell a function.
 
 A ``RecordError`` is skipped with its record, bad bytes of plain text with their run.
-Any other ``SourceError`` ends the source: "skip" raises it all the same, because
-nobody would learn of the loss; a function is told, and may raise.
+"replace" puts U+FFFD where bytes (or an escape in JSON) stand for no text, and raises
+whatever else is wrong; a function may return "replace" for the same. Any other
+``SourceError`` ends the source and is raised whatever is chosen here, because nobody
+would learn of the loss.
 """
+_ENCODING = EncodingError, RecordEncodingError
 
 
-def settle(error: ReadError, on_error: OnError) -> None:
-    """Raise *error*, or let it pass, as *on_error* says."""
+def settle(error: ReadError, on_error: OnError) -> bool:
+    """Raise *error*, or let it pass, as *on_error* says.
+
+    Return whether the bad bytes are wanted as U+FFFD.
+    """
     if callable(on_error):
-        on_error(error)
-    elif on_error == "raise" or not isinstance(error, RecordError | EncodingError):
+        # Whoever keeps the error keeps no block of the file and no frame with it.
+        error.__cause__ = error.__context__ = None
+        return on_error(error.with_traceback(None)) == "replace"
+    if on_error == "replace" and isinstance(error, _ENCODING):
+        return True
+    if on_error != "skip" or not isinstance(error, RecordError | EncodingError):
         raise error
+    return False

@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable
 from io import FileIO
+from select import select
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
 from ._errors import ChangedError, MissingExtraError, OpenError
@@ -32,10 +33,13 @@ def absolute(path: Path) -> str:
     return os.path.abspath(name)
 
 
-def open_error(source: str, error: OSError) -> OpenError:
+def open_error(
+    source: str, error: OSError | ValueError, offset: int | None = None
+) -> OpenError:
     """Say in one sentence why the operating system refused *source*."""
-    reason = (error.strerror or str(error) or type(error).__name__).lower()
-    return OpenError(source, None, None, reason)
+    told = error.strerror if isinstance(error, OSError) else None
+    reason = (told or str(error) or type(error).__name__).lower()
+    return OpenError(source, offset, None, reason)
 
 
 class RawFile(Protocol):
@@ -79,7 +83,7 @@ def open_file(path: Path) -> BinaryIO:
     if not _URL.match(name):
         try:
             return open(name, "rb")  # the caller closes it
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise open_error(absolute(name), error) from error
     file: BinaryIO = _Remote(name).file
     return file
@@ -96,7 +100,8 @@ class _Local:
             else:
                 self._file = FileIO(self._name)
             self._stat = os.fstat(self._file.fileno())
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # ValueError: a name with a NUL in it, or a closed standard input.
             raise open_error(self._name, error) from error
         # Pipes and /proc files say 0 whatever they hold.
         self._regular = stat.S_ISREG(self._stat.st_mode) and self._stat.st_size > 0
@@ -106,9 +111,12 @@ class _Local:
 
     def read(self, size: int, /) -> bytes:
         try:
-            return self._file.read(size) or b""
+            while (block := self._file.read(size)) is None:
+                # Someone made this pipe non-blocking: nothing there is no end.
+                select([self._file], [], [])
         except OSError as error:
             raise open_error(self._name, error) from error
+        return block
 
     def seek(self, offset: int, /) -> bool:
         if not self._regular:

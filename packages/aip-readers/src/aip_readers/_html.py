@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from html.parser import HTMLParser
 from typing import Any
 
 from ._errors import OnError, OversizeError, settle
@@ -13,6 +12,7 @@ from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._source import ByteSource
+from ._tags import tokens
 from ._text import TextSource
 
 SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "math", "head"})
@@ -22,6 +22,18 @@ BLOCKS = frozenset(
     | {"h4", "h5", "h6", "header", "hr", "html", "li", "main", "nav", "ol", "p", "pre"}
     | {"section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul", "title"}
 )
+_IN_HEAD = frozenset(
+    {"base", "basefont", "bgsound", "link", "meta", "noframes", "noscript", "object"}
+    | {"script", "style", "template", "title"}
+)
+# Elements that hold none of their own kind, and often have no end tag.
+_SHALLOW = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr"}
+    | {"param", "source", "track", "p", "li", "tr", "td", "th", "dd", "dt", "option"}
+)
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*+)")
+DEEP = 2000
+"""Elements within elements; past it a tree takes time with the square of its depth."""
 _TIGHT = frozenset({"li", "tr", "dt", "dd", "option"})
 _SPACE = re.compile(r"\s+")
 _EDGES = re.compile(r"[ \t]*\n[ \t]*")
@@ -65,53 +77,40 @@ class _Collector:
         return _GAPS.sub("\n\n", text).strip()
 
 
-class _Standard(HTMLParser):
-    """The standard library's parser, feeding the collector."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.collector = _Collector()
-        self._skipping = 0
-        self._in_title = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag == "title":
-            self._in_title = True
-        elif tag in SKIPPED:
-            self._skipping += 1
-        elif not self._skipping:
-            self.collector.begin(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "title":
-            self._in_title = False
-        elif tag in SKIPPED:
-            self._skipping = max(0, self._skipping - 1)
-        elif tag == "body":
-            self._skipping = 0
-        elif not self._skipping:
-            self.collector.end(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self._in_title:
-            self.collector.title += data
-        elif not self._skipping and data:
-            self.collector.text(data)
-
-
 def _standard(html: str) -> tuple[str, str]:
-    parser = _Standard()
-    parser.feed(html)
-    parser.close()
-    return parser.collector.whole(), parser.collector.title
+    """Walk the tags as they come; what may stand in a head ends none."""
+    collector = _Collector()
+    skipping: list[str] = []
+    title = in_title = False
+    for kind, value in tokens(html):
+        if kind == "text":
+            if in_title:
+                collector.title += value
+            elif not skipping:
+                collector.text(value)
+            continue
+        if value == "title" and (in_title or not title):
+            # The first one names the document.
+            in_title, title = kind == "start", True
+            continue
+        if skipping == ["head"] and value not in _IN_HEAD:
+            skipping.clear()
+        if kind == "start" and value in SKIPPED:
+            skipping.append(value)
+        elif kind == "end" and value in skipping:
+            del skipping[len(skipping) - 1 - skipping[::-1].index(value) :]
+        elif not skipping:
+            (collector.begin if kind == "start" else collector.end)(value)
+    return collector.whole(), collector.title
 
 
 def _lexbor(html: str, parser: Any) -> tuple[str, str]:
     """Walk the tree that a browser would build, without recursion."""
     tree = parser(html)
     collector = _Collector()
-    node, root = tree.root, tree.root
+    node = tree.root
+    # To compare nodes would be to compare all they hold.
+    root = node.mem_id if node else 0
     down = True
     while node is not None:
         tag = node.tag
@@ -125,7 +124,7 @@ def _lexbor(html: str, parser: Any) -> tuple[str, str]:
                     continue
         if tag not in SKIPPED and not tag.startswith("-"):
             collector.end(tag)
-        if node == root:
+        if node.mem_id == root:
             break
         down = node.next is not None
         node = node.next if down else node.parent
@@ -143,7 +142,19 @@ def text_of_html(html: str) -> tuple[str, str]:
         from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  # an extra
     except ImportError:
         return _standard(html)
+    if html.count("<") > DEEP and _depth(html) > DEEP:
+        return _standard(html)
     return _lexbor(html, LexborHTMLParser)
+
+
+def _depth(html: str) -> int:
+    """Return how deeply elements nest, or a little more."""
+    depth = deepest = 0
+    for tag in _TAG.finditer(html):
+        if tag[2].lower() not in _SHALLOW:
+            depth = max(0, depth - 1) if tag[1] else depth + 1
+            deepest = max(deepest, depth)
+    return deepest
 
 
 class HtmlReader(Reader[Record]):

@@ -7,8 +7,15 @@ from itertools import repeat
 from typing import Any
 
 from ._cursor import Cursor
-from ._decode import ESCAPED, Loads, fast_loads, parse
-from ._errors import FieldError, OnError, ParseError, RecordError, settle
+from ._decode import ESCAPED, Loads, fast_loads, parse, parse_replaced
+from ._errors import (
+    FieldError,
+    OnError,
+    ParseError,
+    RecordEncodingError,
+    RecordError,
+    settle,
+)
 from ._files import Path
 from ._limits import Limits
 from ._line_readers import make_records
@@ -30,6 +37,16 @@ def _values(
             continue
         try:
             value = parse(source, raw, max_depth=max_depth)
+        except RecordError as error:
+            if not settle(error, on_error) or not isinstance(
+                error, RecordEncodingError
+            ):
+                continue
+        else:
+            yield raw, value
+            continue
+        try:
+            value = parse_replaced(source, raw, max_depth=max_depth)
         except RecordError as error:
             settle(error, on_error)
         else:

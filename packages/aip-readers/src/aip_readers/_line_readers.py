@@ -39,6 +39,19 @@ def decode_line(source: str, raw: RawLine) -> str:
     return text
 
 
+def replaced(raw: RawLine) -> str:
+    """Return the text of one line with U+FFFD for what is not text."""
+    return str(raw.data, "utf-8", "replace").replace("\0", "\ufffd")
+
+
+def line_text(source: str, raw: RawLine, on_error: OnError) -> str | None:
+    """Return the text of one line; None where it is bad and is passed over."""
+    try:
+        return decode_line(source, raw)
+    except RecordEncodingError as error:
+        return replaced(raw) if settle(error, on_error) else None
+
+
 def _whole_text(batch: LineBatch) -> list[str] | None:
     """Return the lines of a batch that holds no damage, else None."""
     data = batch.data
@@ -122,11 +135,8 @@ class LineReader(Reader[Record]):
 
     def _one_by_one(self, batch: LineBatch) -> Iterator[Record]:
         for raw in batch.raw_lines():
-            try:
-                text = decode_line(self.source, raw)
-            except RecordEncodingError as error:
-                settle(error, self._on_error)
-            else:
+            text = line_text(self.source, raw, self._on_error)
+            if text is not None:
                 yield Record(self.source, text, raw.start, raw.end, raw.line, "", PLAIN)
 
 
@@ -173,11 +183,8 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
 
     def _one_by_one(self, batch: LineBatch) -> Iterator[str]:
         for raw in batch.raw_lines():
-            try:
-                text = decode_line(self.source, raw)
-            except RecordEncodingError as error:
-                settle(error, self._on_error)
-            else:
+            text = line_text(self.source, raw, self._on_error)
+            if text is not None:
                 yield text
 
     def records(self) -> LineReader:

@@ -21,6 +21,8 @@ class RawLine(NamedTuple):
     start: int
     end: int
     line: int
+    encoding: str = "utf-8"
+    """What the source is in; a place in *data* is another in the source's bytes."""
 
 
 class LineBatch:
@@ -31,7 +33,7 @@ class LineBatch:
     that a ``\r`` there belongs to it.
     """
 
-    __slots__ = "count", "data", "ended", "line", "spans", "start"
+    __slots__ = "count", "data", "encoding", "ended", "line", "spans", "start"
 
     def __init__(
         self,
@@ -41,12 +43,14 @@ class LineBatch:
         spans: Sequence[tuple[int, int]] | None = None,
         *,
         ended: bool = True,
+        encoding: str = "utf-8",
     ) -> None:
         self.data = data
         self.start = start
         self.line = line
         self.spans = spans
         self.ended = ended
+        self.encoding = encoding
         # Whoever splits the batch says how many lines it holds: counting costs as much.
         self.count = 0
 
@@ -60,7 +64,7 @@ class LineBatch:
             has_end = self.ended or number < last
             bare = data.removesuffix(b"\r") if has_end else data
             start, end = next(spans, (at, at + len(bare)))
-            yield RawLine(bare, start, end, number)
+            yield RawLine(bare, start, end, number, self.encoding)
             at += len(data) + 1
 
 
@@ -84,6 +88,7 @@ class LineSource:
         self.source = source
         self._size = size
         self._on_error = on_error
+        self._limits = limits
         self.max_bytes = limits.max_record_bytes
         self.policy = limits.on_oversize
         self._line = line
@@ -93,18 +98,29 @@ class LineSource:
 
     def batches(self) -> Iterator[LineBatch]:
         """Yield the lines, a block's worth at a time."""
-        text = TextSource(
-            self.source,
-            line=self._line,
-            on_error=self._on_error,
-            encoding=self._encoding,
-            size=self._size,
-        )
-        if text.encoding != "utf-8":
-            return _Wide(self, text).batches()
+        text = TextSource(self.source, encoding=self._encoding, size=self._size)
         self._at, ahead = text.take()
-        blocks: Iterator[bytes] = iter(partial(self.source.read, self._size), b"")
-        return self._split(chain([ahead] if ahead else [], blocks))
+        rest: Iterator[bytes] = iter(partial(self.source.read, self._size), b"")
+        blocks = chain([ahead] if ahead else [], rest)
+        if text.encoding != "utf-8":
+            return self._wide(text.encoding, blocks)
+        return self._split(blocks)
+
+    def _wide(self, encoding: str, blocks: Iterator[bytes]) -> Iterator[LineBatch]:
+        from ._wide import WideLines  # noqa: PLC0415  # most sources are UTF-8
+
+        lines = WideLines(
+            self.source.name,
+            encoding,
+            at=self._at,
+            line=self._line,
+            begun=self._begun,
+            limits=self._limits,
+            on_error=self._on_error,
+        )
+        for text, start, end, line in lines.lines(blocks):
+            data, spans = text.encode(), ((start, end),)
+            yield LineBatch(data, start, line, spans, ended=False, encoding=encoding)
 
     def _split(self, blocks: Iterator[bytes]) -> Iterator[LineBatch]:
         carry: list[bytes] = []
@@ -197,10 +213,10 @@ class LineSource:
     def _drop(self, n_bytes: int) -> None:
         """Pass over what was read of a line that is too long; tell, if asked to."""
         if self.policy == "error":
-            self.report(self._at, self._line)
+            self._report(self._at, self._line)
         self._at += n_bytes
 
-    def report(self, at: int, line: int) -> None:
+    def _report(self, at: int, line: int) -> None:
         """Settle a line that is too long."""
         reason = f"the record holds more than max_record_bytes={self.max_bytes}"
         settle(OversizeError(self.source.name, at, line, reason), self._on_error)
@@ -212,57 +228,3 @@ def _code_point_before(data: bytes, at: int) -> int:
     while first > at - 4 and first > 1 and data[first] & 0xC0 == 0x80:  # noqa: PLR2004
         first -= 1
     return first if data[first] & 0xC0 != 0x80 else at  # noqa: PLR2004
-
-
-class _Wide:
-    """The lines of a source that is not UTF-8, found in its text.
-
-    A line that is too long is reported or passed over; there is nothing to cut.
-    """
-
-    def __init__(self, lines: LineSource, text: TextSource) -> None:
-        self._lines = lines
-        self._text = text
-        self._encoding = text.encoding
-        self._held = ""
-        self._start = self._end = lines.source.position
-
-    def batches(self) -> Iterator[LineBatch]:
-        begun = not self._lines.source.position
-        passing = False
-        line = self._text.line
-        for record in self._text.records():
-            text, start = record.text, record.start
-            if not begun and text.startswith(("\n", "\r\n")):
-                head, _, text = text.partition("\n")
-                start += self._bytes(head + "\n")
-                line += 1
-            begun = True
-            if not self._held or start != self._end:
-                self._start = start
-            *whole, rest = (self._held + text).split("\n")
-            if whole and passing:
-                self._start += self._bytes(whole.pop(0) + "\n")
-                passing, line = False, line + 1
-            for each in whole:
-                yield from self._one(each.removesuffix("\r"), line)
-                self._start += self._bytes(each + "\n")
-                line += 1
-            self._held, self._end = "" if passing else rest, record.end
-            if self._bytes(self._held) > self._lines.max_bytes:
-                yield from self._one(self._held, line)
-                self._start, self._held, passing = record.end, "", True
-        if self._held:
-            yield from self._one(self._held, line)
-
-    def _bytes(self, text: str) -> int:
-        return len(text.encode(self._encoding))
-
-    def _one(self, text: str, line: int) -> Iterator[LineBatch]:
-        length = self._bytes(text)
-        if length > self._lines.max_bytes:
-            if self._lines.policy != "skip":
-                self._lines.report(self._start, line)
-            return
-        span = self._start, self._start + length
-        yield LineBatch(text.encode(), self._start, line, (span,), ended=False)

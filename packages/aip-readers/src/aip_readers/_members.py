@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ._codecs import Codec
+from ._codecs import Codec, Decompressor, Gunzip
 from ._errors import CorruptError, LimitError, TruncatedError
 from ._limits import Limits
 
@@ -32,6 +32,32 @@ class Member(NamedTuple):
     unpacked: int
 
 
+class Behind:
+    """The state of a member's decompressor before its last input.
+
+    What a pipe has instead of going back. A copy where one can be made (zlib), else a
+    twin that does the same work one input later.
+    """
+
+    def __init__(self, twin: Decompressor) -> None:
+        self.twin = twin
+        self.data = b""
+        self.given = 0
+
+    def feed(self, decompressor: Decompressor, data: bytes, given: int) -> None:
+        """Catch up with *decompressor*, which has done all but *data*."""
+        if isinstance(decompressor, Gunzip):
+            self.twin = decompressor.copy()
+        else:
+            self._catch_up(self.data)
+        self.data, self.given = data, given
+
+    def _catch_up(self, data: bytes) -> None:
+        while data or not self.twin.needs_input:
+            self.twin.decompress(data, INPUT)
+            data = b""
+
+
 class MemberStream:
     """Decompressed bytes of concatenated members or frames.
 
@@ -47,12 +73,15 @@ class MemberStream:
         ahead: bytes,
         limits: Limits,
         seek: Callable[[int], bool],
+        seekable: bool,
         member: Member = Member(0, 0),  # noqa: B008  # immutable
     ) -> None:
         self._source = source
         self._codec = codec
         self._read = read
         self._seek = seek
+        self._seekable = seekable
+        self._behind: Behind | None = None
         self._limits = limits
         self._input = ahead
         self._taken = member.packed + len(ahead)
@@ -101,6 +130,9 @@ class MemberStream:
             data, self._input = self._input, b""
             if self._taken - len(data) < self._careful_until:
                 data, self._input = data[:1], data[1:]
+            elif self._behind:
+                given = self.given - self.member.unpacked
+                self._behind.feed(decompressor, data, given)
             self._fed_at = self._taken - len(self._input) - len(data)
         try:
             return decompressor.decompress(data, size)
@@ -111,9 +143,10 @@ class MemberStream:
 
     def _go_back(self) -> bool:
         """Decompress this member again, up to what was given; then go bytewise."""
+        if not self._seekable:
+            return self._fall_behind()
         until = self._taken
-        if not self._seek(self.member.packed):
-            return False
+        self._seek(self.member.packed)
         again = self._codec.careful()
         missing = self.given - self.member.unpacked
         self._taken, self._input = self.member.packed, b""
@@ -129,6 +162,22 @@ class MemberStream:
             except self._codec.errors:
                 return False
         self._decompressor, self._careful_until = again, until
+        self._careful = True
+        return True
+
+    def _fall_behind(self) -> bool:
+        """Go back in a pipe: to the decompressor that has not met the last input."""
+        behind, self._behind = self._behind, None
+        if behind is None:
+            return False
+        self._input = behind.data + self._input
+        missing = self.given - self.member.unpacked - behind.given
+        while missing:
+            data = b""
+            if behind.twin.needs_input:
+                data, self._input = self._input[:1], self._input[1:]
+            missing -= len(behind.twin.decompress(data, min(missing, INPUT)))
+        self._decompressor, self._careful_until = behind.twin, self._taken
         self._careful = True
         return True
 
@@ -152,6 +201,7 @@ class MemberStream:
         make = codec.careful if codec.wants_care(self._input) else codec.make
         self._decompressor = make()
         self._careful = make is codec.careful
+        self._behind = None if self._seekable else Behind(codec.careful())
 
     def _check_ratio(self) -> None:
         given = self.given - self._base.unpacked

@@ -13,6 +13,7 @@ from ._errors import (
     MissingExtraError,
     OnError,
     OversizeError,
+    RecordEncodingError,
     RecordError,
     settle,
 )
@@ -37,10 +38,38 @@ class _Group:
         self.raw_bytes = int(meta.total_byte_size)
         self._file, self._number = file, number
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[tuple[dict[str, Any] | None, bool]]:
+        """Yield each row, and whether it is as it stands in the file.
+
+        A row with bytes that are not text has U+FFFD for them; it is None where they
+        are inside a list or a struct.
+        """
         groups = [self._number]
         for batch in self._file.iter_batches(BATCH, row_groups=groups):
-            yield from batch.to_pylist()
+            try:
+                values = batch.to_pylist()
+            except UnicodeDecodeError:
+                yield from (_replaced(batch, at) for at in range(batch.num_rows))
+                continue
+            for value in values:
+                clean = safe(value)
+                yield clean, clean == value
+
+
+def _replaced(batch: Any, at: int) -> tuple[dict[str, Any] | None, bool]:
+    """Decode one row cell by cell; Arrow checks no UTF-8 when it reads."""
+    row, exact = {}, True
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            row[name] = column[at].as_py()
+        except UnicodeDecodeError:
+            exact = False
+            try:
+                row[name] = str(column[at].as_buffer(), "utf-8", "replace")
+            except AttributeError:  # a list or a struct
+                return None, False
+    clean = safe(row)
+    return clean, exact and clean == row
 
 
 def _first_byte(column: Any) -> int:
@@ -69,12 +98,20 @@ class _Table:
                 file = parquet.ParquetFile(raw)
                 for at in range(file.num_row_groups):
                     group = _Group(file, at)
-                    for value in group.rows() if self._fits(group) else ():
+                    for value, exact in group.rows() if self._fits(group) else ():
                         number += 1
-                        yield group, number, safe(value)
+                        wanted = exact or self._wanted(group, number)
+                        if wanted and value is not None:
+                            yield group, number, value
             except (pa.ArrowException, OSError) as error:
                 reason = f"this is not Parquet that can be read: {error}"
                 raise CorruptError(self._name, None, None, reason) from error
+
+    def _wanted(self, group: _Group, number: int) -> bool:
+        """Settle a row that is not all text; return whether it is wanted."""
+        reason = f"row {number} holds NULs or bytes that are not text"
+        error = RecordEncodingError(self._name, group.start, number, reason)
+        return settle(error, self._on_error)
 
     def _fits(self, group: _Group) -> bool:
         """Hold a row group to the ratio and the total, before it is decoded."""

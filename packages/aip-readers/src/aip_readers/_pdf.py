@@ -13,6 +13,7 @@ from ._errors import (
     OnError,
     OversizeError,
     ParseError,
+    RecordEncodingError,
     settle,
 )
 from ._files import Path
@@ -63,6 +64,12 @@ class PdfReader(Reader[Record]):
                     problem.__cause__ = error
                     settle(problem, self._on_error)
                     continue
+                if UNSAFE.search(text):
+                    reason = f"page {number + 1} holds characters that are not text"
+                    unsafe = RecordEncodingError(self.source, 0, 1, reason)
+                    if not settle(unsafe, self._on_error):
+                        continue
+                    text = UNSAFE.sub("\ufffd", text)
                 metadata = {"page": number + 1}
                 key, end = str(number + 1), len(data)
                 yield (Record(self.source, text, 0, end, 1, key, metadata),)
@@ -83,8 +90,8 @@ class PdfReader(Reader[Record]):
 
 def _text_of_page(document: Any, number: int) -> str:
     with closing(document[number]) as page, closing(page.get_textpage()) as textpage:
-        text: str = textpage.get_text_range(errors="replace")
-    return UNSAFE.sub("\ufffd", text).replace("\r\n", "\n")
+        text: str = textpage.get_text_range(errors="surrogatepass")
+    return text.replace("\r\n", "\n")
 
 
 class read_pdf(Reader[str]):  # noqa: N801  # used as a function; closes as an object

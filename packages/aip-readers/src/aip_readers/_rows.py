@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ._errors import OnError, OversizeError, ParseError, RecordError, settle
+from ._errors import (
+    OnError,
+    OversizeError,
+    ParseError,
+    RecordEncodingError,
+    RecordError,
+    settle,
+)
 from ._jsonl import whole_only
 from ._limits import Limits
-from ._line_readers import decode_line
+from ._line_readers import decode_line, replaced
 from ._lines import LineSource, RawLine
 from ._source import ByteSource
 
@@ -51,8 +57,10 @@ class RowSource:
             source, limits=limits, line=line, on_error=on_error, encoding=encoding
         )
         self._fresh = (raw for batch in lines.batches() for raw in batch.raw_lines())
-        self._again: deque[RawLine] = deque()
-        self._row: list[RawLine] = []
+        # Never more than two: whoever reads on from one has used up those above it.
+        self._again: list[Iterator[RawLine]] = []
+        self._row = _Held()
+        self._told_at: int | None = None
 
     def rows(self) -> Iterator[Row]:
         """Yield every good row that is not blank."""
@@ -60,43 +68,112 @@ class RowSource:
             try:
                 yield from self._good_rows()
             except RecordError as error:
-                # What the bad row took along may hold good rows.
-                self._again.extendleft(reversed(self._row[1:]))
-                self._row = []
+                self._read_again()
                 settle(error, self._on_error)
+            except _ToldError:
+                self._read_again()
             else:
                 return
 
+    def _read_again(self) -> None:
+        """Go on with the second line of a bad row: there may be good rows in it."""
+        self._again.append(self._row.after_first())
+        self._row = _Held()
+
     def _good_rows(self) -> Iterator[Row]:
-        self._row = []
+        self._row = _Held()
         reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
         while True:
             try:
                 fields = next(reader, None)
             except csv.Error as error:
-                first = self._row[0]
                 reason = f"this row is not CSV: {error}"
-                raise ParseError(self._name, first.start, first.line, reason) from error
+                row = self._row
+                raise ParseError(self._name, row.start, row.line, reason) from error
             if fields is None:
                 return
-            row, self._row = self._row, []
+            row, self._row = self._row, _Held()
             if fields:
-                yield Row(fields, row[0].start, row[-1].end, row[0].line)
+                yield Row(fields, row.start, row.end, row.line)
 
     def _lines(self) -> Iterator[str]:
         """Feed the parser, which asks for lines until a row is whole."""
-        held = 0
+        limit = self._limits.max_record_bytes
         while True:
-            raw = self._again.popleft() if self._again else next(self._fresh, None)
+            raw = self._next()
             if raw is None:
                 return
-            held = held + len(raw.data) + 1 if self._row else len(raw.data)
-            self._row.append(raw)
-            if held > self._limits.max_record_bytes:
-                reason = (
-                    f"the row holds more than {self._limits.max_record_bytes} bytes"
-                )
-                first = self._row[0]
-                error = OversizeError(self._name, first.start, first.line, reason)
-                raise error
-            yield decode_line(self._name, raw) + "\n"
+            row = self._row
+            row.add(raw)
+            if len(row.data) > limit:
+                reason = f"the row holds more than max_record_bytes={limit}"
+                raise OversizeError(self._name, row.start, row.line, reason)
+            yield self._text(raw) + "\n"
+
+    def _next(self) -> RawLine | None:
+        while self._again:
+            raw = next(self._again[-1], None)
+            if raw is not None:
+                return raw
+            self._again.pop()
+        return next(self._fresh, None)
+
+    def _text(self, raw: RawLine) -> str:
+        try:
+            return decode_line(self._name, raw)
+        except RecordEncodingError as error:
+            if raw.start != self._told_at and settle(error, self._on_error):
+                return replaced(raw)
+            # The line comes again, if it was not the first of its row.
+            self._told_at = raw.start
+            raise _ToldError from None
+
+
+class _ToldError(Exception):
+    """A line is bad, and whoever wants to know was told."""
+
+
+class _Held:
+    """The lines of one row, as bytes: a million blank lines are a million bytes."""
+
+    __slots__ = "_encoding", "_jumps", "data", "end", "line", "start"
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.start = self.end = self.line = 0
+        self._encoding = ""
+        # Where a line does not follow the one before: lines between were passed over.
+        self._jumps: dict[int, tuple[int, int]] = {}
+
+    def add(self, raw: RawLine) -> None:
+        """Take one more line."""
+        if not self.line:
+            self.start, self.line, self._encoding = raw.start, raw.line, raw.encoding
+        else:
+            unit, gap = self._bytes(b"\n"), raw.start - self.end
+            self.data += b"\r\n" if gap == 2 * unit else b"\n"
+            if gap not in {unit, 2 * unit}:
+                self._jumps[len(self.data)] = raw.start, raw.line
+        self.data += raw.data
+        self.end = raw.end
+
+    def after_first(self) -> Iterator[RawLine]:
+        """Yield the lines again, but for the first."""
+        unit = self._bytes(b"\n")
+        place, at, line = 0, self.start, self.line
+        while (cut := self.data.find(b"\n", place)) >= 0:
+            ended = bytes(self.data[place:cut])
+            at += self._bytes(ended) + unit
+            line += 1
+            place = cut + 1
+            at, line = self._jumps.get(place, (at, line))
+            end = self.data.find(b"\n", place)
+            data = bytes(self.data[place:] if end < 0 else self.data[place:end])
+            bare = data if end < 0 else data.removesuffix(b"\r")
+            yield RawLine(bare, at, at + self._bytes(bare), line, self._encoding)
+
+    def _bytes(self, data: bytes) -> int:
+        """Count the bytes that UTF-8 *data* takes in the source's encoding."""
+        if self._encoding == "utf-8":
+            return len(data)
+        return len(data.decode("utf-8", "replace").encode(self._encoding, "replace"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from zlib import crc32
 
 from ._codecs import MAGIC_BYTES, codec_of
-from ._errors import LimitError
+from ._errors import CorruptError, LimitError, OpenError, TruncatedError
 from ._files import Path, absolute, open_error, open_raw
 from ._limits import Limits
 from ._members import Member, MemberStream
@@ -77,6 +78,7 @@ class ByteSource:
                 ahead=ahead,
                 limits=self.limits,
                 seek=self._seek,
+                seekable=seekable,
                 member=member,
             )
         while self.position < start:
@@ -99,7 +101,14 @@ class ByteSource:
         return *self._file.identity(), self._head_crc
 
     def _raw(self, size: int) -> bytes:
-        block = self._file.read(size)
+        if self.bytes_total is not None and self._at > self.bytes_total:
+            # A file that goes on growing would have no end.
+            self._file.check(self._at)
+        try:
+            block = self._file.read(size)
+        except OpenError as error:
+            error.offset = self.position
+            raise
         self._at += len(block)
         return block
 
@@ -112,7 +121,7 @@ class ByteSource:
     def read(self, size: int = BLOCK) -> bytes:
         """Return up to *size* bytes; none at the end."""
         if self._members is not None:
-            block = self._members.read(size)
+            block = self._unpacked(self._members, size)
         elif self._ahead:
             block, self._ahead = self._ahead[:size], self._ahead[size:]
             if len(block) < size:
@@ -139,12 +148,25 @@ class ByteSource:
             yield self.read(size)
         self._direct = True
         try:
-            yield from iter(partial(direct, size), b"")
+            blocks = iter(partial(direct, size), b"")
+            yield from islice(blocks, (self.bytes_total or 0) // size + 1)
+            if self._file.tell() > (self.bytes_total or 0):
+                # A file that goes on growing would have no end.
+                self._file.check(self._file.tell())
+            yield from blocks
             self._at = self.position = self._file.tell()
         except OSError as error:
-            raise open_error(self.name, error) from error
+            raise open_error(self.name, error, self._file.tell()) from error
         self._direct = False
         self._file.check(self._at)
+
+    def _unpacked(self, members: MemberStream, size: int) -> bytes:
+        try:
+            return members.read(size)
+        except (TruncatedError, CorruptError):
+            # Perhaps the data is not at fault: someone is writing to the file.
+            self._file.check(self._at)
+            raise
 
     def _bounded(self, block: bytes, ceiling: int) -> bytes:
         """Give what the ceiling allows first, then the error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -126,6 +127,11 @@ class _Document:
         self._next_piece = first.end
         self._final = False
         self._error: ReadError | None = None
+        # Where in the text a character stands for bytes that are not its own (U+FFFD
+        # for bad ones): its place, counted from the document's start, and their number.
+        self._dropped = 0
+        self._odd: deque[tuple[int, int]] = deque()
+        self._note(first)
 
     def chunks(self, ordinals: Iterator[int]) -> Iterator[Chunk]:
         reach = self._cutter.reach
@@ -159,16 +165,36 @@ class _Document:
             self._line,
         )
 
+    def _note(self, piece: Record) -> None:
+        """Remember a piece that is one U+FFFD, as the end of the window."""
+        if piece.text == "\ufffd":
+            place = self._dropped + len(self._text) - 1
+            self._odd.append((place, piece.end - piece.start))
+
     def _bytes(self, to: int) -> int:
         """Count the raw bytes from the start of the window to index *to*."""
+        if self._odd:
+            return self._bytes_with_odd(to)
         if self._encoding == "utf-8":
             if self._text.isascii():
                 return to - self._start
             return len(self._text[self._start : to].encode())
         return len(self._text[self._start : to].encode(self._encoding))
 
+    def _bytes_with_odd(self, to: int) -> int:
+        total, at = 0, self._start
+        for place, size in self._odd:
+            odd = place - self._dropped
+            if odd >= to:
+                break
+            total += len(self._text[at:odd].encode(self._encoding)) + size
+            at = odd + 1
+        return total + len(self._text[at:to].encode(self._encoding))
+
     def _advance(self, to: int) -> None:
         self._offset += self._bytes(to)
+        while self._odd and self._odd[0][0] < self._dropped + to:
+            self._odd.popleft()
         self._line += self._text.count("\n", self._start, to)
         self._start = to
 
@@ -184,8 +210,10 @@ class _Document:
                 self._ahead.give_back(piece)
             return
         self._text = self._text[self._start :] + piece.text
+        self._dropped += self._start
         self._start = 0
         self._next_piece = piece.end
+        self._note(piece)
 
     def _follows(self, piece: Record) -> bool:
         return (

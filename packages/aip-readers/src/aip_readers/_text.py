@@ -17,6 +17,8 @@ from ._records import Record
 from ._source import BLOCK, ByteSource
 
 PLAIN: Mapping[str, Any] = MappingProxyType({})
+AFTER_ERROR = 256
+"""Bytes decoded at once after a bad one; twice as many after each good stretch."""
 NUL = "NUL is not text: a binary file, or UTF-16 without a byte order mark?"
 
 
@@ -86,25 +88,40 @@ class TextSource:
     def _pieces(
         self, decode: Decode, metadata: Mapping[str, Any], *, final: bool
     ) -> Iterator[Record]:
-        name = self._source.name
-        while self._data:
-            text, used, error = self._decode(decode, final=final)
+        name, data = self._source.name, self._data
+        done, window = 0, len(data)
+        while done < len(data):
+            part = data[done : done + window]
+            last = done + len(part) == len(data)
+            text, used, error = self._decode(part, decode, final=final and last)
             if text:
                 end = self._at + used
                 yield Record(name, text, self._at, end, self.line, None, metadata)
                 self.line += text.count("\n")
             self._at += used
-            self._data = self._data[used:]
-            if error is None:
+            done += used
+            if error is not None:
+                bad = error.end - error.start
+                if self._settle(error):
+                    end = self._at + bad
+                    text = "\ufffd"
+                    yield Record(name, text, self._at, end, self.line, None, metadata)
+                self._at += bad
+                done += bad
+                # Each error costs a copy of what was decoded: where there is one there
+                # are more, so less is.
+                window = AFTER_ERROR
+            elif last:
                 break
-            self._pass_over(error)
+            else:
+                window *= 2
+        self._data = data[done:]
 
     def _decode(
-        self, decode: Decode, *, final: bool
+        self, data: bytes, decode: Decode, *, final: bool
     ) -> tuple[str, int, UnicodeDecodeError | None]:
         """Decode up to the first bad byte, which NUL is too."""
         error: UnicodeDecodeError | None = None
-        data = self._data
         try:
             text, used = decode(data, "strict", final)
         except UnicodeDecodeError as bad:
@@ -117,17 +134,15 @@ class TextSource:
             error = UnicodeDecodeError(self.encoding, data, used, used + width, NUL)
         return text, used, error
 
-    def _pass_over(self, error: UnicodeDecodeError) -> None:
-        """Settle one run of bad bytes and go on after it."""
+    def _settle(self, error: UnicodeDecodeError) -> bool:
+        """Settle one run of bad bytes; return whether it is wanted as U+FFFD."""
         bad = error.object[error.start : error.end]
         reason = f"bytes {bad.hex(' ')} are not {self.encoding}: {error.reason}"
         if error.reason is NUL:
             reason = NUL
         problem = EncodingError(self._source.name, self._at, self.line, reason)
         problem.__cause__ = error
-        settle(problem, self._on_error)
-        self._at += len(bad)
-        self._data = self._data[len(bad) :]
+        return settle(problem, self._on_error)
 
 
 class TextReader(Reader[Record]):
