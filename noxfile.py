@@ -19,7 +19,9 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 OLDEST = PYTHONS[0]
 PACKAGES = sorted(p.parent.name for p in Path("packages").glob("*/pyproject.toml"))
 # The rest of the pipeline's tests never meets an optional package.
-TOUCHED_BY_EXTRAS = {"aip-pipeline": ("-k", "embedder or export or dead or prometheus")}
+TOUCHED_BY_EXTRAS = {
+    "aip-pipeline": ("-k", "embedder or export or dead or prometheus or otel")
+}
 # In their short form among every package's tests; in full, once.
 PROOFS = ["tests/test_simulation.py"]
 SHARED = Path(".nox/shared").absolute()

@@ -8,17 +8,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from aip_pipeline import Ingestion
+from aip_pipeline._metrics import CHUNKS, HELD_BYTES, MEMORY_BYTES, OUTCOMES, TOTALS
 from aip_pipeline._report import resident_bytes
 
 __all__ = ["RunCollector"]
-
-_OUTCOMES = ("stored", "unchanged", "filtered", "dead")
-_TOTALS = {
-    "embedded": "Texts embedded and stored.",
-    "tokens": "Tokens embedded, as the embedder counts them.",
-    "requests": "Requests sent, those sent again included.",
-    "retries": "Requests sent again.",
-}
 
 
 class RunCollector(Collector):
@@ -37,22 +30,20 @@ class RunCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield what holds at this moment."""
         report = self._run.report
-        chunks = CounterMetricFamily(
-            "aip_ingest_chunks", "Chunks by what became of them.", labels=["outcome"]
-        )
-        for outcome in _OUTCOMES:
+        chunks = CounterMetricFamily("aip_ingest_chunks", CHUNKS, labels=["outcome"])
+        for outcome in OUTCOMES:
             chunks.add_metric([outcome], getattr(report, outcome))
         yield chunks
-        for name, said in _TOTALS.items():
+        for name, said in TOTALS.items():
             value = getattr(report, name)
             yield CounterMetricFamily(f"aip_ingest_{name}", said, value=value)
         yield GaugeMetricFamily(
             "aip_ingest_held_bytes",
-            "Text and vectors in flight, bounded by max_memory_bytes.",
+            HELD_BYTES,
             value=self._run.held_bytes,
         )
         yield GaugeMetricFamily(
             "aip_ingest_memory_bytes",
-            "Resident memory of the process.",
+            MEMORY_BYTES,
             value=resident_bytes(),
         )
