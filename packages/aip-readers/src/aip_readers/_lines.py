@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -100,8 +99,7 @@ class LineSource:
         """Yield the lines, a block's worth at a time."""
         text = TextSource(self.source, encoding=self._encoding, size=self._size)
         self._at, ahead = text.take()
-        rest: Iterator[bytes] = iter(partial(self.source.read, self._size), b"")
-        blocks = chain([ahead] if ahead else [], rest)
+        blocks = chain([ahead] if ahead else [], self.source.blocks(self._size))
         if text.encoding != "utf-8":
             return self._wide(text.encoding, blocks)
         return self._split(blocks)
@@ -133,8 +131,8 @@ class LineSource:
                 block, passing = self._pass_over(block)
             cut = block.rfind(b"\n")
             if cut >= 0:
-                carry.append(block[:cut])
-                yield from self._whole(b"".join(carry))
+                # A view, so that the block is copied but once.
+                yield from self._whole(b"".join((*carry, memoryview(block)[:cut])))
                 carry, held = [], 0
                 block = block[cut + 1 :]
             if block:
