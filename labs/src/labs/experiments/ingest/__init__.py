@@ -12,6 +12,7 @@ from labs._result import Finding, Row, Table, verdict_of
 
 BENCHES = {
     "cost": "_cost",
+    "lag": "_lag",
     "memory": "_memory",
     "limit": "_limits",
     "capacity": "_limits",
