@@ -126,6 +126,29 @@ def test_each_fault_is_found_mended_and_gone_after_an_ingest(
     assert len(texts(aip.folder / "aip.db")) == 9
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "DELETE FROM chunk",
+        "DELETE FROM chunk WHERE id = 4",
+        "DELETE FROM embedding",
+    ],
+)
+def test_a_run_does_not_call_unchanged_what_was_deleted_from_outside(
+    aip: Aip, notes: Path, loss: str
+) -> None:
+    execute(loss)
+    ran = aip("ingest", str(notes))
+    assert ran.code == 1
+    assert "rows are missing from the store at aip.db" in ran.err
+    assert "run `aip verify --repair`, then ingest again" in ran.err
+    aip("verify", "--repair")
+    report = ingest_sync(str(notes))
+    assert report.stored
+    assert found() == []
+    assert len(texts(aip.folder / "aip.db")) == 9
+
+
 def test_a_sound_store_is_said_to_be_sound(aip: Aip, notes: Path) -> None:
     ran = aip("verify")
     assert (ran.code, ran.out) == (0, "sqlite:///aip.db: all agrees\n")

@@ -217,6 +217,15 @@ UPDATE source SET
 FROM dead WHERE dead.id = ? AND source.id = dead.source
 """
 
+# What the sources say there is, what there is, and whether sources that would be
+# called unchanged have no vector at all.
+HELD = """
+SELECT coalesce((SELECT sum(chunks + next_chunks) FROM source), 0),
+    (SELECT count(*) FROM chunk),
+    NOT EXISTS (SELECT 1 FROM embedding)
+        AND EXISTS (SELECT 1 FROM source WHERE fingerprint IS NOT NULL AND chunks)
+"""
+
 TOTALS = """
 SELECT count(*), count(next_fingerprint), coalesce(sum(chunks), 0),
     coalesce(sum(next_chunks), 0),

@@ -181,12 +181,13 @@ class SqliteStore:
         system's, so a killed run leaves none behind.
 
         Raises:
-            StoreError: another run is writing to the store.
+            StoreError: another run is writing to the store, or rows are missing.
             SpaceMismatch: another embedder's vectors are stored.
             ConfigError: the store's full text is not what was asked for.
         """
         self._keep_others_out()
         self.check(spec=spec)
+        self._refuse_gaps()
         with self._named():
             self._db.execute(sql.WRITER_CACHE)
         with self._transaction() as db:
@@ -219,6 +220,21 @@ class SqliteStore:
             return True
         except OSError:  # of another user: who runs there is not to be known
             return False
+
+    def _refuse_gaps(self) -> None:
+        """Refuse a store whose rows were deleted from outside.
+
+        A run would call their sources unchanged, and say that all is stored.
+        """
+        with self._named():
+            counted, held, blind = self._db.execute(sql.HELD).fetchone()
+        if counted != held or blind:
+            what = f"{counted:,} chunks are counted but {held:,} are stored"
+            raise StoreError(
+                f"rows are missing from the store at {self.path} "
+                f"({'it has no vectors' if counted == held else what}): "
+                "run `aip verify --repair`, then ingest again"
+            )
 
     def _keep_others_out(self) -> None:
         try:
