@@ -31,7 +31,9 @@ from labs._registry import (
     perform,
 )
 from labs._result import (
+    Cell,
     Chart,
+    Comparison,
     Experiment,
     Figure,
     Finding,
@@ -50,7 +52,9 @@ from labs._result import (
 __all__ = [
     "KIB",
     "MIB",
+    "Cell",
     "Chart",
+    "Comparison",
     "Experiment",
     "Figure",
     "Finding",

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from labs._draw import svg
-from labs._result import Finding, Result, Table, number
+from labs._result import Comparison, Finding, Result, Table, number
 
+_MET = {True: "passed", False: "not passed", None: "not measured"}
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
@@ -23,6 +24,8 @@ dt { color: #555; font-size: .85rem; } dd { margin: 0 0 .7rem; }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; font-size: .85rem; }
 figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 .good { color: #006b3c; font-weight: 600; } .bad { color: #b00020; font-weight: 600; }
+table.sides td:first-child { width: 30%; } table.sides td:last-child { width: 20%; }
+table.sides { break-inside: avoid; }
 .aside { color: #555; font-size: .85rem; }
 @media (max-width: 40rem) {
   .verdicts th { display: none; }
@@ -81,6 +84,7 @@ def _section(result: Result) -> str:
         f"<p>{_verdict(found)}</p><dl>{_pairs(facts)}</dl>{_ways(found)}"
         f"{''.join(f'<figure>{svg(chart)}</figure>' for chart in found.charts)}"
         f"{_figures(found)}{''.join(map(_table, found.tables))}"
+        f"{''.join(map(_comparison, found.comparisons))}"
         f"<dl>{_pairs(after)}</dl>"
         f"<p class=aside>Took {result.seconds:.1f} s.</p></section>"
     )
@@ -121,6 +125,21 @@ def _table(table: Table) -> str:
     head = "<tr><th>work<th>reference<th>bar<th>measured<th>met</tr>"
     caption = f"<caption>{_e(table.title)}</caption>"
     return f"<div class=wide><table>{caption}{head}{''.join(rows)}</table></div>"
+
+
+def _comparison(comparison: Comparison) -> str:
+    """Write one block a row: on a phone a column for each side would not fit."""
+    kinds = {True: "good", False: "bad", None: "aside"}
+    parts = []
+    for name, bar, cells in comparison.rows:
+        sides = "".join(
+            f"<tr><td>{_e(side)}<td>{_e(cell.text)}"
+            f"<td><span class={kinds[cell.met]}>{_MET[cell.met]}</span></tr>"
+            for side, cell in zip(comparison.sides, cells, strict=True)
+        )
+        caption = f"<caption>{_e(name)} <span class=aside>{_e(bar)}</span></caption>"
+        parts.append(f"<table class=sides>{caption}{sides}</table>")
+    return f"<p><b>{_e(comparison.title)}</b></p>{''.join(parts)}"
 
 
 def _verdict(found: Finding) -> str:

@@ -6,6 +6,7 @@
                         ├── broken, right: Way
                         ├── figures: Figure ...
                         ├── tables: Table ── rows: Row ...
+                        ├── comparisons: Comparison ── rows: Cell ...
                         └── charts: Chart ── series: Series ...
 """
 
@@ -76,6 +77,38 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What was seen of one side in one row; *met* is None where nothing was."""
+
+    text: str
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Several sides under the same trials, judged by the same rules.
+
+    Args:
+        title: what is compared.
+        sides: their names, ours first.
+        rows: for each trial its name, the rule, and a cell for each side.
+    """
+
+    title: str
+    sides: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[Cell, ...]], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a row that does not have a cell for each side."""
+        if any(len(cells) != len(self.sides) for _, _, cells in self.rows):
+            raise ValueError(f"comparison {self.title!r}: a row with a cell too few")
+
+    def passed(self, side: int) -> int:
+        """Count the rows that one side passed."""
+        return sum(cells[side].met is True for _, _, cells in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """The points of one thing in a chart.
 
@@ -135,6 +168,7 @@ class Finding:
         right: the way of the platform; None for a benchmark.
         figures: every number, with unit and spread.
         tables: the bars of a benchmark.
+        comparisons: the sides of a benchmark, row by row.
         charts: what to draw; the first one stands for the experiment.
         notes: what a reader has to know of this very run.
     """
@@ -145,6 +179,7 @@ class Finding:
     right: Way | None = None
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     charts: tuple[Chart, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -225,6 +260,11 @@ def verdict_of(rows: Sequence[Row]) -> Verdict:
     if not judged:
         raise ValueError("no row was measured against a bar")
     return "reproduced" if all(judged) else "not reproduced"
+
+
+def verdict_of_cells(cells: Sequence[Cell]) -> Verdict:
+    """Judge one side of a comparison: reproduced when it passed every row."""
+    return "reproduced" if all(cell.met for cell in cells) else "not reproduced"
 
 
 def compare(

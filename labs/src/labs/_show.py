@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from labs._result import Experiment, Finding, Result, Table, number
+from labs._result import Comparison, Experiment, Finding, Result, Table, number
 
 COLOUR = {"reproduced": "green", "better": "bold green", "not reproduced": "bold red"}
 MET = {True: "[green]yes[/]", False: "[bold red]no[/]", None: "-"}
@@ -32,6 +32,8 @@ def show_result(console: Console, result: Result) -> None:
     _figures(console, found)
     for table in found.tables:
         console.print(_grid(table))
+    for comparison in found.comparisons:
+        _compare(console, comparison)
     _line(console, "claim", made.claim)
     _line(console, "measured", found.measured)
     colour = COLOUR[found.verdict]
@@ -82,3 +84,20 @@ def _grid(table: Table) -> Grid:
         cells = (row.work, row.reference, row.bar, row.measured)
         grid.add_row(*map(escape, cells), MET[row.met])
     return grid
+
+
+def _compare(console: Console, comparison: Comparison) -> None:
+    """Print ours against the rule, then what each of the others did not pass."""
+    ours, *others = comparison.sides
+    grid = Grid("what is done", "what must come out", ours, "met")
+    grid.title = comparison.title
+    for name, bar, cells in comparison.rows:
+        grid.add_row(*map(escape, (name, bar, cells[0].text)), MET[cells[0].met])
+    console.print(grid)
+    for side, name in enumerate(others, start=1):
+        passed = f"{comparison.passed(side)} of {len(comparison.rows)}"
+        console.print(f"[bold]{escape(name)}[/]: passed {passed}")
+        for row, _, cells in comparison.rows:
+            cell = cells[side]
+            text = f"{row}: {cell.text}"
+            _line(console, "passed" if cell.met else "not passed", text)
