@@ -8,13 +8,32 @@ from unicodedata import is_normalized
 
 from ._graphemes import is_safe_cut
 
-_WORD = re.compile(r"\s(?=\S)")
+FIRST_OF_WORD = re.compile(r"\s(?=\S)")
 NONSPACE = re.compile(r"\S")
 _SENTENCE_ENDS = ". ", "? ", "! ", ".\n", "?\n", "!\n", ".\r", "?\r", "!\r"
 _WIDE_ENDS = "。", "！", "？"  # noqa: RUF001  # these end sentences in CJK text
 SLACK = 4
 """Raw characters looked at for each character of a chunk, at most."""
 _ROUNDS = 4
+
+
+def breaks(raw: str, low: int, high: int) -> tuple[int, ...]:
+    """Return the last ends before *high*, best first: paragraph, sentence, line, word.
+
+    Those at or below *low* are none.
+    """
+    end = raw.rfind("\n\n", low, high + 2)
+    if end < 0:
+        end = raw.rfind("\r\n\r\n", low, high + 4)
+    if end > low:
+        return (end,)
+    ends = [raw.rfind(mark, low, high + 1) for mark in _SENTENCE_ENDS]
+    if not raw.isascii():
+        ends += [raw.rfind(mark, low, high) for mark in _WIDE_ENDS]
+    line = raw.rfind("\n", low, high + 1)
+    if line > 0 and raw[line - 1] == "\r":
+        line -= 1
+    return max(ends) + 1, line, raw.rfind(" ", low, high + 1)
 
 
 class Cutter:
@@ -64,25 +83,10 @@ class Cutter:
     def _break(self, raw: str, start: int, high: int) -> int:
         """Return the best end in the second half: paragraph, sentence, line, word."""
         low = min(start + (high - start + 1) // 2, high - 1)
-        for end in self._breaks(raw, low, high):
+        for end in breaks(raw, low, high):
             if end > low and (end == len(raw) or is_safe_cut(raw, end, start)):
                 return end
         return self._hard(raw, start, low, high)
-
-    @staticmethod
-    def _breaks(raw: str, low: int, high: int) -> tuple[int, ...]:
-        end = raw.rfind("\n\n", low, high + 2)
-        if end < 0:
-            end = raw.rfind("\r\n\r\n", low, high + 4)
-        if end > low:
-            return (end,)
-        ends = [raw.rfind(mark, low, high + 1) for mark in _SENTENCE_ENDS]
-        if not raw.isascii():
-            ends += [raw.rfind(mark, low, high) for mark in _WIDE_ENDS]
-        line = raw.rfind("\n", low, high + 1)
-        if line > 0 and raw[line - 1] == "\r":
-            line -= 1
-        return max(ends) + 1, line, raw.rfind(" ", low, high + 1)
 
     def _hard(self, raw: str, start: int, low: int, high: int) -> int:
         """Cut at other whitespace, else between graphemes, else after a long one.
@@ -106,7 +110,7 @@ class Cutter:
         low = end - self._overlap
         if not self._overlap or low <= start:
             return end
-        word = _WORD.search(raw, low - 1, end)
+        word = FIRST_OF_WORD.search(raw, low - 1, end)
         if word and word.end() < end:
             low = word.end()
         if not raw.isascii():

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 from ._clean import Cleaner, Form
 from ._cut import NONSPACE, Cutter
 from ._errors import ReadError
 from ._records import Chunk, Record
 
+if TYPE_CHECKING:
+    from ._token_cut import TokenCutter
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splitter:
-    """How text is split: chunks of at most *size* clean characters.
+    """How text is split: chunks of at most *size* clean characters, or tokens.
 
     A chunk ends at a paragraph, sentence, line or word in its second half, and begins
     at a word within the last *overlap* raw characters of the one before. No grapheme is
     cut: where the last one takes more than half of *size* and does not fit, the chunk
     is longer than *size*, up to ``4 * size`` raw characters; only there a grapheme is
     cut. Where a chunk ends depends only on the text from its own start on.
+
+    With *length*, any function that counts a text's tokens, *size* and *overlap* are
+    tokens of clean text, at most. A chunk looks at 8 raw characters for each of its
+    tokens; only a grapheme that is more than *size* tokens makes a longer one.
     """
 
     size: int = 1000
     overlap: int = 100
     clean: Form = "nfc"
+    length: Callable[[str], int] | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -42,9 +51,7 @@ class Splitter:
         self, records: Iterable[Record], *, first_ordinal: int = 0
     ) -> Iterator[Chunk]:
         """Yield the chunks of *records*; see ``split``."""
-        cutter = Cutter(
-            size=self.size, overlap=self.overlap, clean=Cleaner(form=self.clean)
-        )
+        cutter = self._cutter()
         ahead = _Ahead(records)
         source: str | None = None
         ordinals = count(first_ordinal)
@@ -55,12 +62,22 @@ class Splitter:
                 source = record.source
                 if record.key is None:
                     yield from _Document(record, ahead, cutter).chunks(ordinals)
-                elif len(record.text) <= self.size:
+                elif isinstance(cutter, Cutter) and len(record.text) <= self.size:
                     yield from _short(record, cutter, ordinals)
                 else:
                     yield from _structured(record, cutter, ordinals)
         finally:
             ahead.close()
+
+    def _cutter(self) -> Cutter | TokenCutter:
+        clean = Cleaner(form=self.clean)
+        if self.length is None:
+            return Cutter(size=self.size, overlap=self.overlap, clean=clean)
+        from ._token_cut import TokenCutter  # noqa: PLC0415  # where it is asked for
+
+        return TokenCutter(
+            size=self.size, overlap=self.overlap, clean=clean, length=self.length
+        )
 
 
 def split(
@@ -69,10 +86,12 @@ def split(
     size: int = 1000,
     overlap: int = 100,
     clean: Form = "nfc",
+    length: Callable[[str], int] | None = None,
     first_ordinal: int = 0,
 ) -> Iterator[Chunk]:
     """Yield clean chunks of at most *size* characters, in one pass.
 
+    *length* counts tokens instead: ``lambda text: len(encoding.encode(text))``.
     A chunk is longer where a long grapheme would be cut otherwise; see ``Splitter``.
     Contiguous records without a key are pieces of one plain text, held a block at a
     time; a record with a key is a document of its own. To go on from a chunk of a plain
@@ -80,7 +99,7 @@ def split(
     ``first_ordinal=chunk.ordinal``. When *records* raises a ``ReadError``, the chunks
     of what was read come first. *records* is closed at the end.
     """
-    splitter = Splitter(size=size, overlap=overlap, clean=clean)
+    splitter = Splitter(size=size, overlap=overlap, clean=clean, length=length)
     return splitter.split(records, first_ordinal=first_ordinal)
 
 
@@ -114,7 +133,9 @@ class _Document:
     Holds the cutter's reach and one piece.
     """
 
-    def __init__(self, first: Record, ahead: _Ahead, cutter: Cutter) -> None:
+    def __init__(
+        self, first: Record, ahead: _Ahead, cutter: Cutter | TokenCutter
+    ) -> None:
         self._ahead = ahead
         self._cutter = cutter
         self._source = first.source
@@ -239,7 +260,7 @@ def _short(record: Record, cutter: Cutter, ordinals: Iterator[int]) -> Iterable[
 
 
 def _structured(
-    record: Record, cutter: Cutter, ordinals: Iterator[int]
+    record: Record, cutter: Cutter | TokenCutter, ordinals: Iterator[int]
 ) -> Iterator[Chunk]:
     source, text, first, last, line, _, metadata = record
     start = 0
