@@ -18,7 +18,7 @@ from aip_readers import (
     read_lines,
     reread,
 )
-from aip_readers._limits import OnOversize
+from aip_readers._types import OnOversize
 
 LONG = "é" * 50_000
 

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from ._blocks import FileChunkIterator, reread
     from ._clean import Cleaner, clean_chunks
     from ._csv import read_csv
-    from ._cursor import Cursor
     from ._discover import covers, discover
     from ._errors import (
         ChangedError,
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
         LimitError,
         MissingExtraError,
         NoMatchError,
-        OnError,
         OpenError,
         OversizeError,
         ParseError,
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from ._split import Splitter, split
     from ._stream import stream
     from ._text import read_chunks
+    from ._types import Cursor, OnError
 
 __all__ = [
     "ChangedError",
@@ -92,7 +91,7 @@ _HOMES = {
     "Chunk": "_records",
     "Cleaner": "_clean",
     "CorruptError": "_errors",
-    "Cursor": "_cursor",
+    "Cursor": "_types",
     "EncodingError": "_errors",
     "ErrorReport": "_report",
     "FieldError": "_errors",
@@ -102,7 +101,7 @@ _HOMES = {
     "Limits": "_limits",
     "MissingExtraError": "_errors",
     "NoMatchError": "_errors",
-    "OnError": "_errors",
+    "OnError": "_types",
     "OpenError": "_errors",
     "OversizeError": "_errors",
     "ParseError": "_errors",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from ._errors import TruncatedError
 from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
 from ._source import BLOCK, ByteSource
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 class FileChunkIterator(Reader[bytes]):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
-
 from ._errors import MissingExtraError
+from ._typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._types import Decompressor
 
 MAGIC_BYTES = 10
 """How many first bytes tell the compression."""
@@ -22,25 +25,6 @@ _ZSTD = (
     b"\x28\xb5\x2f\xfd",
     *(bytes((kind,)) + b"\x2a\x4d\x18" for kind in range(0x50, 0x60)),
 )
-
-
-class Decompressor(Protocol):
-    """One member or frame: the shape of ``bz2.BZ2Decompressor``."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the end of the member was reached."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether nothing more comes out before more goes in."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What followed the end of the member."""
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        """Return at most *max_length* bytes."""
 
 
 class Codec(NamedTuple):
@@ -74,6 +58,8 @@ class Gunzip:
     __slots__ = "_zlib", "eof", "needs_input"
 
     def __init__(self) -> None:
+        import zlib  # noqa: PLC0415  # most sources need none of it
+
         self._zlib = zlib.decompressobj(wbits=31)
         self.eof = False
         self.needs_input = True
@@ -113,6 +99,8 @@ def codec_of(head: bytes, *, source: str, seekable: bool) -> Codec | None:
 
 
 def _gzip(*, seekable: bool) -> Codec:
+    import zlib  # noqa: PLC0415  # most sources need none of it
+
     make: Callable[[], Decompressor] = Gunzip
     errors: tuple[type[Exception], ...] = (zlib.error,)
     # Damage in a pipe is found with copies of the state, which isal cannot make.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from ._cursor import Cursor
-from ._errors import FieldError, OnError, ParseError, RecordError, settle
+from ._errors import FieldError, ParseError, RecordError, settle
 from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._rows import Row, RowSource
 from ._source import ByteSource
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ._types import Cursor, OnError
 
 
 class _Table:

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 from ._errors import ChangedError
-from ._source import ByteSource
+from ._typing import TYPE_CHECKING
 
-
-class Cursor(TypedDict):
-    """A place in a source; survives JSON, in less than 300 bytes.
-
-    ``offset`` and ``line`` say where to go on in what comes out of decompression;
-    ``packed`` and ``unpacked`` where the member (or frame) that holds it begins; the
-    rest tells whether the file is still the same.
-    """
-
-    offset: int
-    line: int
-    packed: int
-    unpacked: int
-    size: int
-    time_ns: int
-    head_crc: int
+if TYPE_CHECKING:
+    from ._source import ByteSource
+    from ._types import Cursor
 
 
 def cursor_at(source: ByteSource, *, offset: int, line: int) -> Cursor:
     """Make the cursor for a place that *source* has just passed."""
     size, time_ns, head_crc = source.identity()
     packed, unpacked = source.member_before(offset)
-    return Cursor(
-        offset=offset,
-        line=line,
-        packed=packed,
-        unpacked=unpacked,
-        size=size,
-        time_ns=time_ns,
-        head_crc=head_crc,
-    )
+    return {
+        "offset": offset,
+        "line": line,
+        "packed": packed,
+        "unpacked": unpacked,
+        "size": size,
+        "time_ns": time_ns,
+        "head_crc": head_crc,
+    }
 
 
 def verify(source: ByteSource, cursor: Cursor) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from io import BytesIO
 from itertools import repeat
-from typing import Any
 
 from ._errors import ParseError, RecordEncodingError
 from ._line_readers import decode_line, replaced
 from ._lines import RawLine
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._types import Loads
 
 UNSAFE = re.compile("[\0\ud800-\udfff]")
 ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 """Escapes that may stand for a NUL or a lone surrogate."""
 _OPEN = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
-
-Loads = Callable[[bytes], list[Any]]
 
 
 def fast_loads() -> Loads:

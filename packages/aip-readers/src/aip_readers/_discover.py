@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import translate
 
-from ._errors import NoMatchError, OnError, OpenError
+from ._errors import NoMatchError, OpenError
 from ._files import Path, absolute, open_error
 from ._suffixes import is_known
+from ._types import OnError
 
 _MAGIC = re.compile(r"[*?\[]")
 _OnUnknown = Callable[[str], object]

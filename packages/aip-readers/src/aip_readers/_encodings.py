@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
-from typing import TypeAlias
 
 from ._errors import EncodingError, MissingExtraError
+from ._typing import TYPE_CHECKING
 
-Decode: TypeAlias = Callable[[bytes, str, bool], tuple[str, int]]
+if TYPE_CHECKING:
+    from ._types import Decode
 
 # Longest first: the UTF-32-LE mark begins with the UTF-16-LE one.
 MARKS: tuple[tuple[bytes, str], ...] = (

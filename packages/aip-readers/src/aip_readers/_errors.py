@@ -23,8 +23,10 @@ Offsets are absolute, in bytes of the decompressed source; lines count from 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._types import OnError
 
 
 class ReadError(Exception):
@@ -118,15 +120,6 @@ class NoMatchError(SourceError):
     """A pattern matches no file."""
 
 
-OnError: TypeAlias = Literal["raise", "skip", "replace"] | Callable[[ReadError], object]
-"""What to do about damage: raise it, skip it, replace it, or tell a function.
-
-A ``RecordError`` is skipped with its record, bad bytes of plain text with their run.
-"replace" puts U+FFFD where bytes (or an escape in JSON) stand for no text, and raises
-whatever else is wrong; a function may return "replace" for the same. Any other
-``SourceError`` ends the source and is raised whatever is chosen here, because nobody
-would learn of the loss.
-"""
 _ENCODING = EncodingError, RecordEncodingError
 
 

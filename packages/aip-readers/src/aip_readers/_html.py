@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._errors import OnError, OversizeError, settle
+from ._errors import OversizeError, settle
 from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
@@ -14,6 +14,7 @@ from ._records import Record
 from ._source import ByteSource
 from ._tags import tokens
 from ._text import TextSource
+from ._types import OnError
 
 SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "math", "head"})
 BLOCKS = frozenset(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Any
 
-from ._cursor import Cursor
-from ._decode import ESCAPED, Loads, fast_loads, parse, parse_replaced
+from ._decode import ESCAPED, fast_loads, parse, parse_replaced
 from ._errors import (
     FieldError,
-    OnError,
     ParseError,
     RecordEncodingError,
     RecordError,
@@ -23,6 +19,13 @@ from ._lines import LineBatch, LineSource, RawLine
 from ._reader import Reader
 from ._records import Record
 from ._source import ByteSource
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from ._types import Cursor, Loads, OnError
 
 MANY = 1 << 20
 """Bytes of which no copy is made to count something in them."""
@@ -193,7 +196,7 @@ def whole_only(limits: Limits) -> Limits:
     return limits
 
 
-class read_jsonl(Reader[Any]):  # noqa: N801  # used as a function; closes as an object
+class read_jsonl(Reader["Any"]):  # noqa: N801  # used as a function; closes as an object
     """Yield the JSON value of every line that is not blank.
 
     Holds at most ``limits.max_record_bytes`` and its value. A bad line is a

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from ._typing import TYPE_CHECKING
 
-OnOversize: TypeAlias = Literal["error", "skip", "truncate", "split"]
+if TYPE_CHECKING:
+    from ._types import OnOversize
+
+ON_OVERSIZE = "error", "skip", "truncate", "split"
 
 
 class Limits:
@@ -48,8 +51,8 @@ class Limits:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value!r}")
             object.__setattr__(self, name, value)
-        if on_oversize not in get_args(OnOversize):
-            known = ", ".join(get_args(OnOversize))
+        if on_oversize not in ON_OVERSIZE:
+            known = ", ".join(ON_OVERSIZE)
             raise ValueError(f"on_oversize must be one of {known}, not {on_oversize!r}")
         object.__setattr__(self, "on_oversize", on_oversize)
 

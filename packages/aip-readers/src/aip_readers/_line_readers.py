@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import accumulate, islice, repeat
 from operator import sub
-from typing import Any
 
 from ._blocks import positive
-from ._cursor import Cursor
-from ._errors import OnError, RecordEncodingError, settle
+from ._errors import RecordEncodingError, settle
 from ._files import Path
 from ._limits import Limits
 from ._lines import LineBatch, LineSource, RawLine
@@ -18,6 +15,13 @@ from ._reader import Reader
 from ._records import Record
 from ._source import BLOCK, ByteSource
 from ._text import NUL, PLAIN
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ._types import Cursor, OnError
 
 
 def decode_line(source: str, raw: RawLine) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
 
 from ._encodings import canonical
-from ._errors import OnError, OversizeError, settle
+from ._errors import OversizeError, settle
 from ._limits import Limits
 from ._source import BLOCK, ByteSource
 from ._text import TextSource
+from ._typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from ._types import OnError
 
 
 class RawLine(NamedTuple):

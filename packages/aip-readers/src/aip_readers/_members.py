@@ -8,12 +8,16 @@ input in which damage shows is decompressed again, a byte at a time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
 
-from ._codecs import Codec, Decompressor, Gunzip
+from ._codecs import Codec, Gunzip
 from ._errors import CorruptError, LimitError, TruncatedError
 from ._limits import Limits
+from ._typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._types import Decompressor
 
 INPUT = 32 * 1024
 OUTPUT = 128 * 1024

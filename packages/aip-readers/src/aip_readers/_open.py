@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
-from ._cursor import Cursor
-from ._errors import OnError
 from ._files import STDIN, Path, absolute
 from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._suffixes import format_of
 from ._text import TextReader
+from ._types import Cursor, OnError
 
 Format: TypeAlias = Literal[
     "auto", "text", "lines", "jsonl", "csv", "tsv", "html", "pdf", "parquet"

@@ -11,7 +11,6 @@ from ._errors import (
     CorruptError,
     FieldError,
     MissingExtraError,
-    OnError,
     OversizeError,
     RecordEncodingError,
     RecordError,
@@ -22,6 +21,7 @@ from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._source import ByteSource
+from ._types import OnError
 
 BATCH = 256
 """Rows decoded at a time."""

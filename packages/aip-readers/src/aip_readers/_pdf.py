@@ -10,7 +10,6 @@ from ._decode import UNSAFE
 from ._errors import (
     CorruptError,
     MissingExtraError,
-    OnError,
     OversizeError,
     ParseError,
     RecordEncodingError,
@@ -21,6 +20,7 @@ from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._source import ByteSource
+from ._types import OnError
 
 
 class PdfReader(Reader[Record]):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
 from itertools import chain
-from types import TracebackType
-from typing import Generic, Self, TypeAlias, TypeVar
 
-from ._cursor import Cursor, cursor_at, verify
+from ._cursor import cursor_at, verify
 from ._errors import OpenError
 from ._files import Path, absolute
 from ._limits import Limits
 from ._members import Member
 from ._records import Record
 from ._source import ByteSource
+from ._typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from ._types import Cursor
 
 T = TypeVar("T")
-Batches: TypeAlias = Iterable[Sequence[T]]
 
 
 class Reader(Generic[T]):
@@ -33,7 +36,7 @@ class Reader(Generic[T]):
     def __init__(
         self,
         path: Path,
-        batches: Callable[[ByteSource], Batches[T]],
+        batches: Callable[[ByteSource], Iterable[Sequence[T]]],
         *,
         limits: Limits | None = None,
         start: int = 0,
@@ -70,8 +73,10 @@ class Reader(Generic[T]):
 
     def _run(self) -> Generator[Sequence[T], None, None]:
         source = self._bytes = self._opened()
-        with closing(source):
+        try:
             yield from self._make(source)
+        finally:
+            source.close()
 
     def batches(self) -> Iterator[Sequence[T]]:
         """Yield the same items in batches, about one block's worth each."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from ._errors import (
-    OnError,
     OversizeError,
     ParseError,
     RecordEncodingError,
@@ -19,6 +16,12 @@ from ._limits import Limits
 from ._line_readers import decode_line, replaced
 from ._lines import LineSource, RawLine
 from ._source import ByteSource
+from ._typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._types import OnError
 
 
 class Row(NamedTuple):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import islice
-from zlib import crc32
+from itertools import islice, repeat, takewhile
 
 from ._codecs import MAGIC_BYTES, codec_of
 from ._errors import CorruptError, LimitError, OpenError, TruncatedError
 from ._files import Path, absolute, open_error, open_raw
 from ._limits import Limits
 from ._members import Member, MemberStream
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 BLOCK = 64 * 1024
 HEAD = 512
@@ -45,7 +46,7 @@ class ByteSource:
         self.compression: str | None = None
         self._at = 0
         self._ahead = b""
-        self._head_crc = 0
+        self._head = b""
         self._members: MemberStream | None = None
         self._direct = False
         self._file = open_raw(path)
@@ -63,7 +64,7 @@ class ByteSource:
             if not block:
                 break
             self._ahead += block
-        self._head_crc = crc32(self._ahead[:HEAD])
+        self._head = self._ahead[:HEAD]
         seekable = self._file.seek(self._at)
         codec = codec_of(self._ahead, source=self.name, seekable=seekable)
         if codec is None:
@@ -104,7 +105,9 @@ class ByteSource:
 
     def identity(self) -> tuple[int, int, int]:
         """Return size, time of last change (ns) and checksum of the first bytes."""
-        return *self._file.identity(), self._head_crc
+        from zlib import crc32  # noqa: PLC0415  # only cursors need it
+
+        return *self._file.identity(), crc32(self._head)
 
     def _raw(self, size: int) -> bytes:
         if self.bytes_total is not None and self._at > self.bytes_total:
@@ -145,7 +148,7 @@ class ByteSource:
         """Yield the rest in blocks of up to *size* bytes."""
         direct = self._file.direct
         if direct is None or self._members or self.limits.max_bytes is not None:
-            return iter(partial(self.read, size), b"")
+            return iter(lambda: self.read(size), b"")
         return self._all_direct(direct, size)
 
     def _all_direct(self, direct: Callable[[int], bytes], size: int) -> Iterator[bytes]:
@@ -154,7 +157,7 @@ class ByteSource:
             yield self.read(size)
         self._direct = True
         try:
-            blocks = iter(partial(direct, size), b"")
+            blocks = takewhile(len, map(direct, repeat(size)))
             yield from islice(blocks, (self.bytes_total or 0) // size + 1)
             if self._file.tell() > (self.bytes_total or 0):
                 # A file that goes on growing would have no end.

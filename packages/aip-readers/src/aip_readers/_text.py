@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from ._blocks import positive
-from ._cursor import Cursor
-from ._encodings import LONGEST, Decode, canonical, decoder, detect, marked
-from ._errors import EncodingError, OnError, settle
+from ._encodings import LONGEST, canonical, decoder, detect, marked
+from ._errors import EncodingError, settle
 from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._source import BLOCK, ByteSource
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ._types import Cursor, Decode, OnError
 
 PLAIN: Mapping[str, Any] = MappingProxyType({})
 AFTER_ERROR = 256

@@ -6,9 +6,10 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
 from ._encodings import decoder
-from ._errors import OnError, OversizeError, RecordEncodingError, settle
+from ._errors import OversizeError, RecordEncodingError, settle
 from ._limits import Limits
 from ._text import NUL
+from ._types import OnError
 
 
 class WideLine(NamedTuple):
