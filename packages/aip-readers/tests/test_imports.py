@@ -34,9 +34,9 @@ def test_reading_lines_imports_no_typing_re_or_zlib(tmp_path: Path) -> None:
 
 def test_named_tuples_are_those_of_the_standard_library() -> None:
     record = Record("s", "text", 0, 4, 1, None, {})
-    assert record == ("s", "text", 0, 4, 1, None, {})
     assert record._replace(line=7).line == 7
     assert record._fields == tuple(Record.__annotations__)
+    assert tuple(record) == ("s", "text", 0, 4, 1, None, {})
     assert repr(record).startswith("Record(source='s', text='text', start=0")
     assert RawLine(b"", 0, 0, 1).encoding == "utf-8"
 
