@@ -72,7 +72,7 @@ def unsafe_escape(text: str) -> re.Match[str] | None:
     r"""Find the first escape of a JSON text that is a NUL or half a code point.
 
     >>> unsafe_escape(r'"\\u0000 \ud83d\udc4b \udc4b"').span()
-    (21, 27)
+    (22, 28)
     """
     return next(filter(_is_unsafe, _ESCAPE.finditer(text)), None)
 
