@@ -14,6 +14,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods that are idempotent by definition (RFC 9110 9.2.2)."""
 
 _SHED = frozenset({503, 529})
+_BROKEN = frozenset({500, 502, 504})
 # Answered before the work: a repeat cannot do it twice.
 _BEFORE_WORK = NOT_EXECUTED | {408, 425}
 
@@ -41,3 +42,8 @@ def untouched(failure: AttemptFailed) -> bool:
 def overloaded(failure: AttemptFailed) -> bool:
     """Tell whether this is a sign of a server that has too much or is away."""
     return failure.status in _SHED or (failure.cause == "connect" and failure.refused)
+
+
+def broken(failure: AttemptFailed) -> bool:
+    """Tell whether a server of which everything ends so is down."""
+    return failure.status in _BROKEN or failure.cause in {"transport", "timeout"}

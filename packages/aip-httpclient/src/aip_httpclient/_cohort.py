@@ -6,6 +6,7 @@ import math
 
 _QUICKER = 0.6
 _LEAST = 12.0
+_FEWEST = 6
 
 
 class Cohort:
@@ -72,6 +73,8 @@ class Cohort:
             return self._first(rtt_s, started=started)
         if self._until == math.inf and self._sent >= self._needed:
             self._until = now
+        if self._sent < _FEWEST and self._until < math.inf:
+            self.restart(now, size=self._needed)  # most of it was lost
         if started < self._since:
             return False
         if started <= self._until:

@@ -13,7 +13,7 @@ from tenacity.wait import wait_random_exponential
 
 from ._admission import Admission
 from ._budget import RetryBudget
-from ._classify import overloaded, turned_away, untouched
+from ._classify import broken, overloaded, turned_away, untouched
 from ._events import Event, Kind, OnEvent
 from ._retry_after import retry_after_s
 from ._settings import Retry, StopStrategy, WaitStrategy
@@ -43,6 +43,7 @@ class Engine:
     timeout: AdaptiveTimeout | None
     on_event: OnEvent | None
     reached: bool = False
+    worked: bool = False
 
     def wait_strategy(self) -> WaitStrategy:
         """Give the backoff: the user's, or full jitter."""
@@ -73,10 +74,12 @@ class Engine:
         admission, rtt_s = self.admission, now - started
         admission.limit.on_success(now, rtt_s=rtt_s, started=started)
         self.tally.latencies_s.append(rtt_s)
-        self.reached = True
+        self.reached = self.worked = True
+        gate = admission.gate
+        gate.good_at, gate.in_a_row = now, 0
         if self.timeout is not None:
             self.timeout.on_success(rtt_s)
-        if admission.gate.failing_since is not None:
+        if gate.failing_since is not None:
             self._through(now, started=started)
         self.budget.successes += 1
 
@@ -90,9 +93,12 @@ class Engine:
         admission = self.admission
         if overloaded(failure) and (self.reached or failure.status is not None):
             self._overload(failure, now, started=started)
+        elif broken(failure) and self.worked:
+            self._trouble(failure, now, started=started)
         elif failure.status is not None:
             # Any answer of its own is a sign of life, even a bad one.
             self.reached = True
+            admission.gate.in_a_row = 0
             self._through(now, started=started)
         else:
             admission.gate.end_probe(now, started=started)
@@ -118,9 +124,20 @@ class Engine:
         if asked_s:
             gate.pause(now + asked_s, breath_s=limit.srtt_s)
         if began:
-            admission.pace.restart()
-            _LOG.warning("nothing gets through (%s): probing", failure.what)
-            self.tell_state("outage", now, error=failure.what)
+            self._down(failure, now)
+
+    def _trouble(self, failure: AttemptFailed, now: float, *, started: float) -> None:
+        """Count what may be a call's own misfortune, or the first of an outage."""
+        limit, gate = self.admission.limit, self.admission.gate
+        if gate.on_trouble(
+            now, started=started, srtt_s=limit.srtt_s, limit=limit.value
+        ):
+            self._down(failure, now)
+
+    def _down(self, failure: AttemptFailed, now: float) -> None:
+        self.admission.pace.restart()
+        _LOG.warning("nothing gets through (%s): probing", failure.what)
+        self.tell_state("outage", now, error=failure.what)
 
     def _through(self, now: float, *, started: float) -> None:
         admission = self.admission

@@ -14,14 +14,16 @@ _JITTER = 0.25
 _EVIDENCE = 3
 _PENDING_SHARE = 0.25
 _BREATH = 0.2
+_IN_A_ROW = 8
 
 
 class Gate:
     """Shut for everybody at once: for a Retry-After, or while nothing gets through.
 
-    An outage is declared when of the requests sent since the first failure none got
-    through for a round trip, and hardly any is still under way. Then one probe is sent
-    at a time, 0.1 s to 1 s apart; the first that gets through opens the gate.
+    An outage is declared when of the requests sent since the first refusal none got
+    through for a round trip, and hardly any is still under way; or when eight in a row
+    failed, however they did, and nothing else came for a round trip. Then one probe
+    is sent at a time, 0.1 s to 1 s apart; the first that gets through opens the gate.
 
     Args:
         jitter: spreads the probes by a quarter either way.
@@ -30,6 +32,8 @@ class Gate:
         shut: whether sending is forbidden; a probe may still be due.
         until: loop time when the gate opens or the next probe is due.
         down: failed probes of the present outage; 0 when there is none.
+        good_at: loop time of the last good answer, noted by whoever sees it.
+        in_a_row: failures since then.
         failing_since: loop time of the first failure since all was well, or None.
         outages: how many there have been.
         sent: requests let out, counted up by admission.
@@ -43,10 +47,13 @@ class Gate:
         "_jitter",
         "_probe_at",
         "_probing",
+        "_row_from",
         "_sent_before",
         "_tentative",
         "down",
         "failing_since",
+        "good_at",
+        "in_a_row",
         "outages",
         "remembered",
         "sent",
@@ -60,6 +67,9 @@ class Gate:
         self.down = 0
         self.outages = 0
         self.remembered = 0.0
+        self.good_at = -math.inf
+        self.in_a_row = 0
+        self._row_from = -math.inf
         self._jitter = jitter
         self._probing = False
         self._probe_at = 0.0
@@ -120,6 +130,7 @@ class Gate:
         self, now: float, *, started: float, srtt_s: float, limit: float
     ) -> bool:
         """Weigh a request turned away; tell whether an outage has just begun."""
+        hopeless = self._row(now, started=started, srtt_s=srtt_s)
         since = self.failing_since
         # A late answer of before may end the count, but not the cascade.
         cascade = now - self._failed_at <= srtt_s
@@ -137,15 +148,44 @@ class Gate:
             return False
         pending = self.sent - self._failed
         enough = self._failed >= _EVIDENCE and now - since >= srtt_s
-        if enough and pending <= self._failed * _PENDING_SHARE:
-            self.outages += 1
-            self.shut = True
-            self._tentative = False
-            self._next_probe(now)
+        if hopeless or (enough and pending <= self._failed * _PENDING_SHARE):
+            self._begin(now)
             return True
         # Fail slowly: one at a time, until one is taken in or an outage is plain.
         self.pause(now + srtt_s * _BREATH, breath_s=srtt_s)
         return False
+
+    def on_trouble(
+        self, now: float, *, started: float, srtt_s: float, limit: float
+    ) -> bool:
+        """Weigh a failure that may be a call's own; tell whether an outage begins."""
+        if self.down:
+            self.end_probe(now, started=started)
+            return False
+        if not self._row(now, started=started, srtt_s=srtt_s):
+            if self.in_a_row >= _IN_A_ROW:
+                # Fail slowly, or a server that fails at once is sent the whole queue.
+                self.pause(now + srtt_s * _BREATH, breath_s=srtt_s)
+            return False
+        if self.failing_since is None:
+            self.failing_since = now
+            self.remembered = limit
+        self._begin(now)
+        return True
+
+    def _row(self, now: float, *, started: float, srtt_s: float) -> bool:
+        """Count a failure; tell whether it is one of many with nothing between."""
+        self.in_a_row += 1
+        if self.in_a_row == 1:
+            self._row_from = started
+        quiet_s = now - max(self.good_at, self._row_from)
+        return self.in_a_row >= _IN_A_ROW and quiet_s >= srtt_s
+
+    def _begin(self, now: float) -> None:
+        self.outages += 1
+        self.shut = True
+        self._tentative = False
+        self._next_probe(now)
 
     def end_probe(self, now: float, *, started: float) -> None:
         """Set the next probe's time, if it was the probe that came to nothing."""

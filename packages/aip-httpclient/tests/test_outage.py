@@ -1,0 +1,130 @@
+"""An outage is seen however the server fails, and told from a call's own misfortune."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from aip_httpclient import AsyncHttpClient, CallError, Event, Retry
+from aip_httpclient.testing import (
+    Brownout,
+    FaultModel,
+    Faults,
+    Latency,
+    ModelClient,
+    run_in_fake_time,
+)
+
+URL = "http://model/"
+HEALTHY = Faults(latency=Latency(median_s=0.25), capacity=100)
+START_S, END_S = 4.0, 9.0
+
+
+async def crowd(client: AsyncHttpClient, n: int) -> int:
+    async def one(i: int) -> bool:
+        try:
+            await client.post(URL, json=i, idempotency_key=str(i))
+        except CallError:
+            return False
+        return True
+
+    return sum(await asyncio.gather(*[one(i) for i in range(n)]))
+
+
+def through(faults: Faults) -> tuple[int, FaultModel, list[Event], float]:
+    """Call through an outage; hangs begin and end with it."""
+    events: list[Event] = []
+    model = FaultModel(HEALTHY)
+
+    async def main() -> tuple[int, float]:
+        client = ModelClient(
+            model=model, on_event=events.append, attempt_timeout_s=1.0, seed=1
+        )
+        async with client:
+            loop = asyncio.get_running_loop()
+            loop.call_at(START_S, setattr, model, "faults", faults)
+            loop.call_at(END_S, setattr, model, "faults", HEALTHY)
+            return await crowd(client, 3000), loop.time()
+
+    good, elapsed_s = run_in_fake_time(main())
+    return good, model, events, elapsed_s
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"error_rate": 1.0},
+        {"error_rate": 1.0, "error_status": 502},
+        {"error_rate": 1.0, "error_status": 504, "latency": None},
+        {"reset_rate": 1.0},
+        {"reset_after_rate": 0.5, "error_rate": 0.5},
+        {"hang_rate": 1.0},
+    ],
+    ids=lambda how: "-".join(how),
+)
+def test_an_outage_of_any_kind_shuts_the_gate(how: dict[str, float]) -> None:
+    good, model, events, elapsed_s = through(replace(HEALTHY, **how))  # type: ignore[arg-type]  # the values are typed
+    assert good == 3000
+    (outage,) = [e for e in events if e.kind == "outage"]
+    (back,) = [e for e in events if e.kind == "recovered"]
+    before = max(e.limit for e in events if e.kind == "sent" and 3.7 < e.at_s < START_S)
+    # Known after two round trips; a hang only after the attempt timeout.
+    assert outage.at_s < START_S + (0.6 if "hang_rate" not in how else 1.4)
+    assert back.at_s < END_S + 1.6
+    sent = [e for e in events if e.kind == "sent"]
+    wasted = [e for e in sent if START_S <= e.at_s < END_S]
+    rounds = 2 if "hang_rate" in how else 3
+    assert len(wasted) <= rounds * before + 15
+    probes = [e.at_s for e in sent if outage.at_s < e.at_s < back.at_s]
+    apart = [b - a for a, b in zip(probes, probes[1:], strict=False)]
+    assert all(0.1 <= each for each in apart)
+    assert elapsed_s < 10 + (END_S - START_S) + 4
+
+
+@pytest.mark.parametrize("concurrency", [1, 50])
+def test_errors_among_answers_are_no_outage(concurrency: int) -> None:
+    events: list[Event] = []
+
+    async def main() -> int:
+        faults = replace(HEALTHY, error_rate=0.2, reset_rate=0.05, seed=1)
+        client = ModelClient(
+            model=FaultModel(faults),
+            concurrency=concurrency,
+            on_event=events.append,
+            seed=1,
+        )
+        async with client:
+            return await crowd(client, 400)
+
+    assert run_in_fake_time(main()) == 400
+    assert not [e for e in events if e.kind == "outage"]
+
+
+def test_a_server_that_never_worked_costs_each_call_its_attempts_and_no_more() -> None:
+    async def main() -> tuple[int, int, float]:
+        model = FaultModel(Faults(error_rate=1.0))
+        async with ModelClient(model=model, retry=Retry(attempts=3), seed=1) as client:
+            good = await crowd(client, 100)
+            return good, model.arrived, asyncio.get_running_loop().time()
+
+    good, arrived, elapsed_s = run_in_fake_time(main())
+    assert (good, arrived) == (0, 300)
+    assert elapsed_s < 60
+
+
+def test_a_refusal_of_its_own_is_a_sign_of_life() -> None:
+    events: list[Event] = []
+
+    async def main() -> None:
+        model = FaultModel(HEALTHY)
+        client = ModelClient(model=model, on_event=events.append, seed=1)
+        async with client:
+            assert await crowd(client, 10) == 10
+            bad = Brownout(start_s=0, end_s=60, status=404)
+            model.faults = Faults(brownouts=(bad,))
+            assert await crowd(client, 100) == 0
+
+    run_in_fake_time(main())
+    assert not [e for e in events if e.kind == "outage"]
