@@ -1,21 +1,32 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
+import html
+import json
 import logging
+import pickle
 import traceback
 import tracemalloc
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from aip_httpclient import (
     AsyncHttpClient,
     BodyTooLarge,
+    CallError,
+    Event,
     InvalidRequest,
+    Retry,
     StatusRefused,
     TransportError,
 )
-from aip_httpclient.testing import FaultServer
+from aip_httpclient._secrets import Redactor
+from aip_httpclient.testing import Faults, FaultServer
 
 SECRET = "sk-very-secret"  # noqa: S105  # of nobody
 CREDENTIALS = {
@@ -222,3 +233,107 @@ async def test_a_bad_header_is_named_without_its_value() -> None:
         assert (client.stats.in_flight, client.stats.retries) == (0, 0)
         assert (await client.get("x")).status == 200
         assert server.model.arrived == 1
+
+
+ODD = 'sk-"quoted"/back\\slash-<ä&😀>'
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        json.dumps,
+        lambda text: json.dumps(text, ensure_ascii=False),
+        lambda text: json.dumps(text).replace("/", "\\/").replace("<", "\\u003C"),
+        lambda text: json.dumps(json.dumps(text)),
+        repr,
+        html.escape,
+        lambda text: quote(text, safe=""),
+        lambda text: "".join(f"&#x{ord(c):X};" if not c.isalnum() else c for c in text),
+    ],
+)
+def test_an_echo_is_masked_however_it_is_written(write: Callable[[str], str]) -> None:
+    redactor = Redactor([{"X-Api-Key": ODD}], url=URL("http://h/"))
+    said = f"your key {write(ODD)} is wrong"
+    masked = redactor.text(said)
+    for part in ("sk-", "quoted", "back", "slash"):
+        assert part not in masked
+    assert masked.startswith("your key")
+    assert masked.endswith("is wrong")
+
+
+def test_the_credentials_in_an_address_are_masked() -> None:
+    url = URL(f"http://user:{SECRET}@h/x?api_key={SECRET}2&key={SECRET}3&page=123456")
+    redactor = Redactor([], url=url)
+    said = f"{SECRET} {SECRET}2 {SECRET}3 123456"
+    assert redactor.text(said) == "*** *** *** 123456"
+
+
+def raw_answer(answer: bytes) -> Callable[..., Awaitable[None]]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    return serve
+
+
+ANSWERS = [
+    b"HTTP/1.1 403 no %s here\r\nX-Said: it is %s\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 403 No\r\nSet-Cookie: s=%s\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 403 No\r\n%s a broken: header\r\n\r\n",
+    b"HTTP/1.1 403 No\r\nContent-Length: 40\r\n\r\n%s",
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_no_part_of_an_answer_shows_a_secret_in_an_error(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Event] = []
+    caplog.set_level(logging.DEBUG)
+    answer = answer.replace(b"%s", SECRET.encode())
+    server = await asyncio.start_server(raw_answer(answer), "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with (
+        server,
+        AsyncHttpClient(
+            base_url=f"http://{host}:{port}",
+            headers={"X-Api-Key": SECRET},
+            retry=Retry(attempts=1),
+            on_event=events.append,
+        ) as client,
+    ):
+        with pytest.raises(CallError) as caught:
+            await client.get("x")
+    error = caught.value
+    shown = [repr(error), str(error.history), str(error.headers), repr(events)]
+    shown += ["".join(traceback.format_exception(error)), caplog.text]
+    assert SECRET not in " ".join(shown)
+    if error.headers:
+        assert pickle.loads(pickle.dumps(error)).headers == error.headers  # noqa: S301  # our own bytes
+
+
+@pytest.mark.parametrize("method", [None, b"POST", 7, ["POST"]])
+async def test_a_method_that_is_no_text_is_refused(method: object) -> None:
+    async with AsyncHttpClient(mint_idempotency_keys=True) as client:
+        with pytest.raises(InvalidRequest, match=r"method .* not str"):
+            await client.request(method, "http://127.0.0.1:9/")  # type: ignore[arg-type]  # the point
+
+
+async def test_a_method_in_small_letters_is_the_same() -> None:
+    async with (
+        FaultServer(Faults(error_rate=1.0)) as server,
+        AsyncHttpClient(base_url=server.url, retry=Retry(base_s=0.001)) as client,
+    ):
+        with pytest.raises(CallError) as caught:
+            await client.request("get", "x")
+    assert (caught.value.method, caught.value.attempts) == ("GET", 6)
+
+
+@pytest.mark.parametrize("path", [None, 7, b"x"])
+async def test_a_path_that_is_no_text_is_refused(path: object) -> None:
+    async with AsyncHttpClient(base_url="http://127.0.0.1:9") as client:
+        with pytest.raises(InvalidRequest, match=r"path .* not str"):
+            await client.get(path)  # type: ignore[arg-type]  # the point

@@ -31,12 +31,15 @@ class Addresses:
         self._plain = {n: v for n, v in headers.items() if not is_credential(n)}
         self._known: dict[str, tuple[URL, Mapping[str, str]]] = {}
 
-    def find(self, path: str) -> tuple[URL, Mapping[str, str]]:
+    def find(self, path: object) -> tuple[URL, Mapping[str, str]]:
         """Return the whole address of *path*, and the headers that may go there.
 
         Raises:
             InvalidRequest: *path* is no address, and there is no base to join it to.
         """
+        if not isinstance(path, str):
+            kind = type(path).__name__
+            raise InvalidRequest(f"path {path!r} is of type {kind}, not str")
         found = self._known.get(path)
         if found is None:
             url = self._join(path)

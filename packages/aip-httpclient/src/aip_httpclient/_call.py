@@ -103,6 +103,7 @@ class Call:
                 self._tell("answered", ended, status=status, took_s=ended - now)
         except AttemptFailed as failure:
             self._failure = failure
+            failure.redact(self._redactor())
             await self._note(failure, started=now)
             raise
         except BaseException:
@@ -344,10 +345,14 @@ class Call:
             self._tell("gave up", self._loop.time(), failure=failure)
         return leaf_of(failure)(what, facts=self._facts(failure))
 
+    def _redactor(self) -> Redactor:
+        """Give what masks the credentials that this call has sent."""
+        parcel = self._parcel
+        return Redactor([self._engine.headers, parcel.headers], url=parcel.url)
+
     def _facts(self, failure: AttemptFailed | None = None) -> Facts:
-        body = failure.body if failure else b""
-        if body:
-            body = Redactor([self._engine.headers, self._parcel.headers])(body)
+        redactor = self._redactor()
+        body = redactor(failure.body) if failure else b""
         first = self._first_sent
         return Facts(
             method=self._parcel.method,
@@ -357,6 +362,6 @@ class Call:
             status=failure.status if failure else None,
             reason=reason_in(body) if body else "",
             body=body[:EXCERPT_BYTES],
-            headers=failure.headers if failure else None,
+            headers=redactor.headers(failure.headers) if failure else None,
             history=self._history,
         )

@@ -65,7 +65,8 @@ class AsyncHttpClient:
         headers: sent with every request; credentials only to ``base_url``'s origin.
         concurrency: how many requests may be on the wire; ``"adaptive"`` starts at 16
             and finds out.
-        rate: what the server allows per window; None learns it from 429s.
+        rate: what the server allows per window; what it leaves out is learned from
+            ``x-ratelimit-limit-*`` headers and 429s.
         attempt_timeout_s: seconds for one attempt, from the connection to the last
             byte of the answer. Above 5 s aiohttp rounds up to a whole second.
         adaptive_timeout: cut attempts at three times the 98th percentile of recent
@@ -190,6 +191,7 @@ class AsyncHttpClient:
             in_flight=admission.taken if admission else 0,
             queued=admission.queued if admission else 0,
             rate_per_s=admission.pace.per_s if admission else None,
+            tokens_per_s=admission.pace.tokens_per_s if admission else None,
             calls=tally.calls,
             sent=tally.sent,
             retried=dict(tally.retried),
@@ -281,6 +283,7 @@ class AsyncHttpClient:
         engine = self._engine
         if engine is None:
             raise ClientClosed("use the client inside `async with AsyncHttpClient()`")
+        method = _method(method)
         if self._mint and idempotency_key is None and method in _UNSAFE:
             idempotency_key = str(uuid4())
         may_repeat = idempotent or idempotency_key is not None
@@ -397,6 +400,13 @@ async def _carry(call: Call) -> Response:
         return await call.attempt()
     except AttemptFailed as failure:
         return await call.recover(failure)
+
+
+def _method(method: object) -> str:
+    if isinstance(method, str):
+        return method.upper()
+    kind = type(method).__name__
+    raise InvalidRequest(f"method {method!r} is of type {kind}, not str")
 
 
 def _limit(concurrency: Concurrency) -> Limit:

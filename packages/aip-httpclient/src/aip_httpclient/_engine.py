@@ -44,6 +44,7 @@ class Engine:
     on_event: OnEvent | None
     reached: bool = False
     worked: bool = False
+    unread: int = 0
 
     def wait_strategy(self) -> WaitStrategy:
         """Give the backoff: the user's, or full jitter."""
@@ -85,7 +86,9 @@ class Engine:
 
     def on_headers(self, headers: Mapping[str, str], now: float) -> None:
         """Look at a few answers for the limits that the server states."""
-        if self.tally.sent % _HEADERS_EVERY == 1:
+        self.unread -= 1
+        if self.unread <= 0:
+            self.unread = _HEADERS_EVERY
             self.admission.pace.on_headers(headers, now)
 
     def on_failure(self, failure: AttemptFailed, now: float, *, started: float) -> None:
@@ -107,6 +110,7 @@ class Engine:
             asked_s = self.asked_s(failure)
             wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s
             admission.pace.on_429(now, started=started)
+            admission.pace.on_headers(failure.headers, now)
             srtt_s = admission.limit.srtt_s
             admission.gate.pause(now + wait_s, breath_s=srtt_s)
         elif untouched(failure):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ._settings import Rate
+from ._stated import MINUTE_S, stated_limit
 
 _BURST_S = 0.05
 _BURST_SHARE = 0.01
@@ -15,7 +16,6 @@ _UNDER = 0.99
 _REGROW_PER_S = 0.005
 _REGROW_S = 5.0
 _REGROW_MOST = 0.05
-_MINUTE_S = 60.0
 
 
 class _Clock:
@@ -38,14 +38,15 @@ class _Clock:
 
 
 class Pace:
-    """Keep the declared rate, or the one learned from the server's 429s.
+    """Keep the declared rate, or the one the server states, or that its 429s teach.
 
-    Learned: the requests the server took in between two episodes of 429, over the
+    Stated: ``x-ratelimit-limit-requests`` and ``-tokens``, a minute's worth. Learned
+    from 429s: the requests the server took in between two episodes of them, over the
     time between them, less 1 %; raised by 0.5 % a second, and faster the longer there
-    is none.
+    is none. What *rate* declares, of requests or of tokens, is never learned.
 
     Args:
-        rate: what the server allows, or None to learn it.
+        rate: what the server allows, or None to learn all of it.
 
     Attributes:
         active: whether there is a rate to keep.
@@ -57,6 +58,7 @@ class Pace:
         "_episode_at",
         "_regrow_at",
         "_requests",
+        "_stated",
         "_tokens",
         "active",
         "taken_in",
@@ -65,7 +67,11 @@ class Pace:
     def __init__(self, rate: Rate | None) -> None:
         self._requests: _Clock | None = None
         self._tokens: _Clock | None = None
-        self._declared = rate is not None
+        self._declared = {
+            "requests": rate is not None and rate.requests is not None,
+            "tokens": rate is not None and rate.tokens is not None,
+        }
+        self._stated: dict[str, float] = {}
         # What was left unused is caught up with, up to 1 % of a window.
         burst_s = rate.per_s * _BURST_SHARE if rate else 0.0
         if rate is not None and rate.requests:
@@ -82,6 +88,11 @@ class Pace:
         """Requests a second, or None where none is known."""
         return 1.0 / self._requests.interval_s if self._requests else None
 
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Tokens a second, or None where no limit is known."""
+        return 1.0 / self._tokens.interval_s if self._tokens else None
+
     def wait_s(self, now: float) -> float:
         """Seconds until the next call may go; 0.0 or less means now."""
         at = -math.inf
@@ -94,7 +105,7 @@ class Pace:
     def spend(self, now: float, *, cost: float) -> None:
         """Charge a call that goes now."""
         if self._requests is not None:
-            if not self._declared:
+            if self._episode_at is not None:
                 self._regrow(now)
             self._requests.spend(now, 1.0)
         if self._tokens is not None and cost:
@@ -119,15 +130,20 @@ class Pace:
         self.taken_in = 0
 
     def on_headers(self, headers: Mapping[str, str], now: float) -> None:
-        """Begin with the rate the server states: requests a minute, as OpenAI does.
-
-        Only where nothing is known: others mean a day by it, and 429s know better.
-        """
-        if self._declared or self._requests is not None:
-            return
-        stated = headers.get("x-ratelimit-limit-requests", "")
-        if stated.isascii() and stated.isdigit() and int(stated) > 0:
-            self._learn(now, int(stated) / _MINUTE_S)
+        """Take over the limits that the server states, when they are new."""
+        for kind, declared in self._declared.items():
+            limit = None if declared else stated_limit(headers, kind)
+            # Once per limit: what 429s have taught since then is nearer the truth.
+            if limit is None or self._stated.get(kind) == limit:
+                continue
+            self._stated[kind] = limit
+            if kind == "requests":
+                self._learn(now, limit / MINUTE_S)
+            else:
+                at = self._tokens.at if self._tokens else now
+                self._tokens = _Clock(limit / MINUTE_S, burst_s=_BURST_S)
+                self._tokens.at = at
+                self.active = True
 
     def restart(self) -> None:
         """Forget the running count: an outage says nothing about the rate."""
@@ -135,10 +151,10 @@ class Pace:
         self.taken_in = 0
 
     def _learn(self, now: float, per_s: float) -> None:
-        if self._declared:
+        if self._declared["requests"]:
             return
         at = self._requests.at if self._requests else now
-        self._requests = _Clock(max(per_s, 1.0 / _MINUTE_S), burst_s=_BURST_S)
+        self._requests = _Clock(max(per_s, 1.0 / MINUTE_S), burst_s=_BURST_S)
         self._requests.at = at
         self._regrow_at = now
         self.active = True

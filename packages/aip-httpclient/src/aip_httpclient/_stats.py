@@ -18,6 +18,7 @@ class Stats:
         in_flight: how many are.
         queued: how many wait for a slot.
         rate_per_s: requests a second that are paced for, or None.
+        tokens_per_s: tokens a second that are paced for, or None.
         calls: logical calls started.
         sent: requests sent, repeats included.
         retried: repeats, by cause: ``"429"``, ``"500"``, ``"timeout"``, ...
@@ -30,6 +31,7 @@ class Stats:
     in_flight: int
     queued: int
     rate_per_s: float | None
+    tokens_per_s: float | None
     calls: int
     sent: int
     retried: Mapping[str, int]

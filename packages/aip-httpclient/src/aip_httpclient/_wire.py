@@ -15,6 +15,7 @@ from yarl import URL
 from ._errors import InvalidRequest
 from ._reason import PEEK_BYTES, READ_BYTES, disguised
 from ._redirect import MOST_REDIRECTS, headers_for, redirected
+from ._secrets import Redactor
 
 Cause: TypeAlias = Literal[
     "status", "timeout", "transport", "connect", "too large", "loop"
@@ -60,6 +61,15 @@ class AttemptFailed(Exception):
         self.body = body
         self.early = early
         self.refused = refused
+
+    def redact(self, redactor: Redactor) -> None:
+        """Mask our credentials in what happened; the body is masked when it is kept."""
+        what = redactor.text(self.what)
+        if what != self.what:
+            self.what = what
+            self.args = (what,)
+            # The cause says it in the server's words.
+            self.__cause__ = None
 
     @property
     def label(self) -> str:

@@ -64,6 +64,8 @@ class Faults:
         window_s: length of the window in seconds.
         limiter: ``window`` counts afresh in each window; ``bucket`` refills evenly
             and holds one window's worth.
+        states_limits: put ``x-ratelimit-limit-*``, ``-remaining-*`` and ``-reset-*``
+            into every answer of 200 and 429, as OpenAI does.
         throttle_rate: share of requests answered 429 whatever the limits.
         retry_after_s: Retry-After of those, or None to send none.
         error_rate: share of requests answered *error_status*.
@@ -92,6 +94,7 @@ class Faults:
     tokens_per_window: float | None = None
     window_s: float = 1.0
     limiter: Limiter = "window"
+    states_limits: bool = False
     throttle_rate: float = 0.0
     retry_after_s: float | None = 0.0
     error_rate: float = 0.0

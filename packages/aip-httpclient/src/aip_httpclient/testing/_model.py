@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 _UNAVAILABLE = 503
 _TOO_MANY = 429
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,8 @@ class FaultModel:
             counted = _Counted(work, key=key, name=name or key)
             fate = await self._enter(counted)
         self.outcomes[fate.name] += 1
+        if self.faults.states_limits and fate.status in {_OK, _TOO_MANY}:
+            fate.headers.update(self._stated())
         return fate
 
     def since_s(self) -> float:
@@ -121,6 +124,13 @@ class FaultModel:
         if faults.throttle_rate and self._random.random() < faults.throttle_rate:
             return _too_many(faults.retry_after_s)
         return None
+
+    def _stated(self) -> dict[str, str]:
+        now_s = self.since_s()
+        said: dict[str, str] = {}
+        for by_cost, quota in self._limits():
+            said |= quota.stated(now_s, kind="tokens" if by_cost else "requests")
+        return said
 
     def _limits(self) -> list[tuple[bool, Quota]]:
         faults = self.faults

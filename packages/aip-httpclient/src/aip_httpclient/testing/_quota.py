@@ -40,6 +40,19 @@ class Quota:
         missing = min(cost, self._amount) - self._left
         return missing * self._window_s / self._amount
 
+    def stated(self, now_s: float, *, kind: str) -> dict[str, str]:
+        """Say in headers what is left."""
+        self._refill(now_s)
+        if self._bucket:
+            reset_s = (self._amount - self._left) * self._window_s / self._amount
+        else:
+            reset_s = self._at + self._window_s - now_s
+        return {
+            f"x-ratelimit-limit-{kind}": f"{self._amount:.0f}",
+            f"x-ratelimit-remaining-{kind}": f"{max(0.0, self._left):.0f}",
+            f"x-ratelimit-reset-{kind}": f"{reset_s:.3f}s",
+        }
+
     def _refill(self, now_s: float) -> None:
         if self._bucket:
             gained = (now_s - self._at) * self._amount / self._window_s

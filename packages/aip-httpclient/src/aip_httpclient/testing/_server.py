@@ -130,6 +130,8 @@ class FaultServer:
                 status=fate.status, text=fate.text, headers=fate.headers
             )
         done = _again(fate.done) if self.faults.honours_keys else fate.done
+        if fate.headers and not done.prepared:
+            done.headers.update(fate.headers)
         if self.faults.slow_body_s:
             return await self._slowly(request, done)
         return done
