@@ -94,6 +94,7 @@ def test_errors_among_answers_are_no_outage(concurrency: int) -> None:
             model=FaultModel(faults),
             concurrency=concurrency,
             on_event=events.append,
+            retry=Retry(attempts=12),
             seed=1,
         )
         async with client:

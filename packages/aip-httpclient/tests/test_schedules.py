@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from random import Random
 
 import pytest
@@ -72,8 +73,11 @@ def client_for(seed: int, model: FaultModel) -> AsyncHttpClient:
     )
 
 
-async def run(seed: int) -> None:
-    """Make calls, cancel some, and look for anything lost, doubled or left over."""
+async def run(seed: int) -> tuple[float, Counter[str]]:
+    """Make calls, cancel some, and look for anything lost, doubled or left over.
+
+    Returns when it ended, and what the server did: the same for the same seed.
+    """
     draw = Random(seed)
     model = FaultModel(schedule(seed))
     cancelled: set[int] = set()
@@ -113,6 +117,7 @@ async def run(seed: int) -> None:
         elif result:
             assert model.worked[str(i)] >= 1, f"call {i} was answered, but not done"
     assert len(asyncio.all_tasks()) == before
+    return asyncio.get_running_loop().time(), model.outcomes
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
@@ -131,3 +136,8 @@ def test_no_schedule_loses_doubles_or_leaks(
 def test_a_seed_repeats_its_schedule() -> None:
     assert schedule(7) == schedule(7)
     assert schedule(7) != schedule(8)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_seed_replays_its_run_to_the_last_request(seed: int) -> None:
+    assert run_in_fake_time(run(seed)) == run_in_fake_time(run(seed))

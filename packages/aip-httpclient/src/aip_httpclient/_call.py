@@ -266,7 +266,7 @@ class Call:
     def _backoff_s(self, state: RetryCallState) -> float:
         """Wait as the strategy says, no less than the server or the budget asks."""
         engine = self._engine
-        backoff_s = float(engine.wait_strategy()(state))
+        backoff_s = engine.backoff_s(state)
         failure = state.outcome.exception() if state.outcome else None
         if not isinstance(failure, AttemptFailed):
             return backoff_s

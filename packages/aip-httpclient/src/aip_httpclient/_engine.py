@@ -8,15 +8,15 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tenacity import RetryCallState
 from tenacity.stop import stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
 from ._admission import Admission
 from ._budget import RetryBudget
 from ._classify import broken, overloaded, turned_away, untouched
 from ._events import Event, Kind, OnEvent
 from ._retry_after import retry_after_s
-from ._settings import Retry, StopStrategy, WaitStrategy
+from ._settings import Retry, StopStrategy
 from ._stats import Tally
 from ._timeout import AdaptiveTimeout
 from ._wire import AttemptFailed, Wire
@@ -26,6 +26,7 @@ _JITTER = 0.1
 _NO_HINT_S = 0.5
 _HEADERS_EVERY = 64
 _THROTTLED = 429
+_DOUBLINGS = 16
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,11 +47,15 @@ class Engine:
     worked: bool = False
     unread: int = 0
 
-    def wait_strategy(self) -> WaitStrategy:
-        """Give the backoff: the user's, or full jitter."""
+    def backoff_s(self, state: RetryCallState) -> float:
+        """Say how long to wait: as the user's strategy does, or full jitter."""
         retry = self.retry
-        default = wait_random_exponential(multiplier=retry.base_s, max=retry.cap_s)
-        return retry.wait or default
+        if retry.wait is not None:
+            return float(retry.wait(state))
+        # tenacity's own jitter would draw from the process's generator: no replay.
+        doublings = min(_DOUBLINGS, state.attempt_number - 1)
+        ceiling_s = min(retry.cap_s, retry.base_s * 2.0**doublings)
+        return self.jitter.random() * ceiling_s
 
     def stop_strategy(self) -> StopStrategy:
         """Say when to stop: the user's word, or a number of attempts."""
