@@ -23,7 +23,7 @@ TOUCHED_BY_EXTRAS = {
     "aip-pipeline": ("-k", "embedder or export or dead or prometheus or otel")
 }
 # In their short form among every package's tests; in full, once.
-PROOFS = ["tests/test_simulation.py"]
+PROOFS = ["tests/test_simulation.py", "tests/test_torture.py"]
 SHARED = Path(".nox/shared").absolute()
 PINS, OURS = SHARED / "pins.txt", SHARED / "ours.txt"
 
