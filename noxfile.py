@@ -22,8 +22,8 @@ PACKAGES = sorted(p.parent.name for p in Path("packages").glob("*/pyproject.toml
 TOUCHED_BY_EXTRAS = {
     "aip-pipeline": ("-k", "embedder or export or dead or prometheus or otel")
 }
-# In their short form among every package's tests; in full, once.
-PROOFS = ["tests/test_simulation.py", "tests/test_torture.py"]
+# The first also runs in a short form, among the tests of its package.
+PROOFS = [f"tests/test_{name}.py" for name in ("simulation", "torture", "full_disk")]
 SHARED = Path(".nox/shared").absolute()
 PINS, OURS = SHARED / "pins.txt", SHARED / "ours.txt"
 

@@ -18,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="run this simulated schedule only")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the longest to the proofs; test_cli.py has a short form of each."""
+    long = collection_path.name in {"test_full_disk.py", "test_torture.py"}
+    return True if long and not config.getoption("--proof") else None
+
+
 @pytest.fixture
 def memory_path() -> Iterator[Path]:
     """Give an empty folder, in memory where there is such a place."""

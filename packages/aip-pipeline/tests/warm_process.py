@@ -1,10 +1,10 @@
 """Start `aip` again and again without its imports: fork a process that has them.
 
 As a program it reads one JSON object a line and answers with one line each:
-``{"args": [...], "out": PATH}`` forks a process that runs ``aip ARGS`` with its output
-in the file, and answers its pid; ``{}`` waits for that process, and answers how it
-ended, as `os.waitstatus_to_exitcode` says. A forked process is a process like any
-other to who kills it, and to the files it leaves.
+``{"args": [...], "out": PATH, "max_file_bytes": N}`` forks a process that runs
+``aip ARGS`` with its output in the file, and answers its pid; ``{}`` waits for that
+process, and answers how it ended, as `os.waitstatus_to_exitcode` says. A forked
+process is a process like any other to who kills it, and to the files it leaves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,9 +50,12 @@ class WarmProcess:
         self._process.stdin.close()
         await self._process.wait()
 
-    async def start(self, *args: str, out: Path) -> None:
-        """Start `aip` with *args*."""
-        self.pid = await self._ask({"args": args, "out": str(out)})
+    async def start(
+        self, *args: str, out: Path, max_file_bytes: int | None = None
+    ) -> None:
+        """Start `aip` with *args*; a write beyond *max_file_bytes* of a file fails."""
+        asked = {"args": args, "out": str(out), "max_file_bytes": max_file_bytes}
+        self.pid = await self._ask(asked)
 
     async def ended(self) -> int:
         """Wait for its end; return its exit code, or minus the signal's number.
@@ -59,7 +64,7 @@ class WarmProcess:
         """
         return await self._ask({})
 
-    async def _ask(self, what: dict[str, object]) -> int:
+    async def _ask(self, what: Mapping[str, object]) -> int:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -67,12 +72,14 @@ class WarmProcess:
         return int(await stdout.readline())
 
 
-def _run(args: list[str], out: str) -> None:
+def _run(args: list[str], out: str, max_file_bytes: int | None) -> None:
     from aip_pipeline.cli import main  # noqa: PLC0415  # for the program only
 
     opened = os.open(out, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
     os.dup2(opened, 1)
     os.dup2(opened, 2)
+    if max_file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
     code: object = 1
     try:
         main(args)
@@ -93,7 +100,7 @@ def _serve() -> None:
         if asked:
             pid = os.fork()
             if not pid:
-                _run(asked["args"], asked["out"])
+                _run(**asked)
             answer = pid
         else:
             answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
