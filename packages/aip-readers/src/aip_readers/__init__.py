@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from ._split import Splitter, split
     from ._stream import stream
     from ._text import read_chunks
+    from ._trace import CleanPiece
     from ._types import Cursor, OnError
 
 __all__ = [
     "ChangedError",
     "Chunk",
+    "CleanPiece",
     "Cleaner",
     "CorruptError",
     "Cursor",
@@ -89,6 +91,7 @@ __all__ = [
 _HOMES = {
     "ChangedError": "_errors",
     "Chunk": "_records",
+    "CleanPiece": "_trace",
     "Cleaner": "_clean",
     "CorruptError": "_errors",
     "Cursor": "_types",

@@ -17,8 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
-from unicodedata import is_normalized, normalize
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from unicodedata import category, combining, is_normalized, normalize
+
+if TYPE_CHECKING:
+    from ._records import Record
+    from ._trace import CleanPiece
 
 Form: TypeAlias = Literal["nfc", "none"]
 
@@ -109,6 +113,23 @@ class Cleaner:
         """Return *text*, clean."""
         return clean(text) if self.form == "nfc" else text
 
+    def trace(self, records: Iterable[Record]) -> Iterator[CleanPiece]:
+        r"""Clean pieces of plain text, and map each character back to raw bytes.
+
+        The texts together are the whole text, clean. Holds what ``clean_chunks`` does.
+        With ``form="none"`` there is nothing to map: that is a ValueError.
+
+        >>> from aip_readers import Record
+        >>> pieces = [Record("a", " e\u0301 te\t b", 0, 9, 1, None, {})]
+        >>> [(piece.text, piece.span(0, 1)) for piece in Cleaner().trace(pieces)]
+        [('é te b', (1, 4))]
+        """
+        if self.form == "none":
+            raise ValueError("form='none' changes nothing: spans of records serve")
+        from ._trace import trace  # noqa: PLC0415  # where it is asked for
+
+        return trace(records)
+
 
 HOLD = 1 << 20
 """Characters ``clean_chunks`` holds at most; past it, it cuts where it must."""
@@ -118,20 +139,16 @@ def clean_chunks(pieces: Iterable[str], *, form: Form = "nfc") -> Iterator[str]:
     """Clean a text that comes in pieces, exactly as if it came whole.
 
     Holds one piece, and what follows the last place where cleaning may be cut: before a
-    printable ASCII character that follows an ASCII letter, digit or mark. Where there
-    is no such place for a MiB, the text is cut all the same.
+    character that composes with none before it, between two that are no whitespace.
+    Where there is none for a MiB (of marks, say), the text is cut all the same.
     """
     cleaner = Cleaner(form=form)
     if cleaner.form == "none":
         yield from pieces
         return
-    held, gap, begun = "", "", False
-    for piece in pieces:
-        held += piece
-        at = _last_cut(held)
-        if at == 0 and len(held) > HOLD:
-            at = len(held)
-        part, held = plain(held[:at]), held[at:]
+    gap, begun = "", False
+    for raw in cut_safely(pieces):
+        part = plain(raw)
         if not begun:
             part = part.lstrip()
         # Whitespace at the end may be the end of the text: keep it back.
@@ -141,17 +158,44 @@ def clean_chunks(pieces: Iterable[str], *, form: Form = "nfc") -> Iterator[str]:
             gap, begun = part[len(kept) :], True
         elif part:
             gap = plain(gap + part)
-    last = plain(held).rstrip()
-    if last:
-        yield (gap + last) if begun else last.lstrip()
 
 
-def _last_cut(text: str) -> int:
-    """Return the last place between two printable ASCII characters, or 0.
+def cut_safely(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield the same text in pieces that can be cleaned one by one."""
+    held, searched = "", 0
+    for piece in pieces:
+        held += piece
+        at = last_cut(held, searched)
+        if at == 0 and len(held) > HOLD:
+            at = len(held) - held.endswith("\r")
+        if at:
+            yield held[:at]
+            held = held[at:]
+        searched = len(held)
+    if held:
+        yield held
 
-    Neither composes with the other, and no run of whitespace is cut in two.
+
+def last_cut(text: str, low: int = 0) -> int:
+    """Return the last place after *low* where cleaning may be cut, or 0.
+
+    What stands after it composes with nothing before it (Unicode Annex 15, 13), and no
+    run of whitespace is cut in two.
     """
-    for at in range(len(text) - 1, 0, -1):
-        if "!" <= text[at] <= "~" and "!" <= text[at - 1] <= "~":
-            return at
+    for at in range(len(text) - 1, max(low, 1) - 1, -1):
+        if not _SOFT.match(text, at) and not _SOFT.match(text, at - 1):
+            after = text[at]
+            if after < "\u0300" or not (is_mark(after) or COMPOSES.match(after)):
+                return at
     return 0
+
+
+_SOFT = re.compile(rf"\s|{CONTROLS}|[\ud800-\udfff]")
+# What composes with a character before it and is no mark: conjoining vowels and finals,
+# and the vowels of Kirat Rai.
+COMPOSES = re.compile("[\u1160-\u11ff\ud7b0-\ud7fb\U00016d63-\U00016d6a]")
+
+
+def is_mark(character: str) -> bool:
+    """Tell whether a character may compose with, or be ordered among, those before."""
+    return category(character)[0] == "M" or combining(character) > 0
