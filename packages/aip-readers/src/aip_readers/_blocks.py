@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._errors import TruncatedError
 from ._files import Path
-from ._limits import Limits
+from ._limits import Limits, positive
 from ._reader import Reader
 from ._source import BLOCK, ByteSource
 from ._typing import TYPE_CHECKING
@@ -39,13 +39,6 @@ class FileChunkIterator(Reader[bytes]):
     def _blocks(self, source: ByteSource) -> Iterator[Sequence[bytes]]:
         # zip makes the batches of one without a Python step.
         return zip(source.blocks(self._chunk_size), strict=True)
-
-
-def positive(name: str, value: int) -> int:
-    """Return *value*, or raise ValueError when it is below 1."""
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value!r}")
-    return value
 
 
 def reread(source: Path, start: int, end: int) -> bytes:

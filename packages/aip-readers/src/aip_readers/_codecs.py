@@ -27,6 +27,13 @@ _ZSTD = (
 )
 
 
+class Member(NamedTuple):
+    """Where a member begins: in the file, and in what comes out."""
+
+    packed: int
+    unpacked: int
+
+
 class Codec(NamedTuple):
     """A compression: its name, its decompressor, the errors of damaged data.
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from ._types import Cursor, Loads, OnError
 
+SIZE = 16 * 1024
+"""Bytes read at a time: of larger blocks' values, which are of all sizes, the allocator
+keeps several times as many as there are at any moment."""
 MANY = 1 << 20
 """Bytes of which no copy is made to count something in them."""
 
@@ -125,6 +128,7 @@ class JsonlReader(Reader[Record]):
             line=self._line,
             on_error=self._on_error,
             encoding=self._encoding,
+            size=SIZE,
         )
         for batch in lines.batches():
             made = None
@@ -226,6 +230,7 @@ class read_jsonl(Reader["Any"]):  # noqa: N801  # used as a function; closes as 
             limits=whole_only(self.limits),
             on_error=self._on_error,
             encoding=self._encoding,
+            size=SIZE,
         )
         for batch in lines.batches():
             got = _all_at_once(batch, loads, depth)

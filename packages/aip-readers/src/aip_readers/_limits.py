@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 ON_OVERSIZE = "error", "skip", "truncate", "split"
 
 
+def positive(name: str, value: int) -> int:
+    """Return *value*, or raise ValueError when it is below 1."""
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value!r}")
+    return value
+
+
 class Limits:
     """Bound one record, the decompression ratio, the whole source, and JSON depth.
 

@@ -6,10 +6,9 @@ from io import BytesIO
 from itertools import accumulate, islice, repeat
 from operator import sub
 
-from ._blocks import positive
 from ._errors import RecordEncodingError, settle
 from ._files import Path
-from ._limits import Limits
+from ._limits import Limits, positive
 from ._lines import LineBatch, LineSource, RawLine
 from ._reader import Reader
 from ._records import Record

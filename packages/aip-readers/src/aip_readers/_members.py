@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from ._codecs import Codec, Gunzip
+from ._codecs import Codec, Gunzip, Member
 from ._errors import CorruptError, LimitError, TruncatedError
 from ._limits import Limits
-from ._typing import TYPE_CHECKING, NamedTuple
+from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +27,6 @@ RECENT = 1024
 """Members whose beginnings are remembered, for cursors."""
 FREE = 1 << 20
 """Bytes that may come out before the ratio is looked at."""
-
-
-class Member(NamedTuple):
-    """Where a member begins: in the file, and in what comes out."""
-
-    packed: int
-    unpacked: int
 
 
 class Behind:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from itertools import chain
 
-from ._cursor import cursor_at, verify
+from ._codecs import Member
 from ._errors import OpenError
 from ._files import Path, absolute
 from ._limits import Limits
-from ._members import Member
 from ._records import Record
 from ._source import ByteSource
 from ._typing import TYPE_CHECKING, Generic, TypeVar
@@ -60,6 +59,8 @@ class Reader(Generic[T]):
         cursor, member = self._cursor, Member(0, 0)
         if cursor is None:
             return ByteSource(self.path, limits=self.limits, start=self.start)
+        from ._cursor import verify  # noqa: PLC0415  # most readers have no cursor
+
         member = Member(cursor["packed"], cursor["unpacked"])
         source = ByteSource(
             self.path, limits=self.limits, start=self.start, member=member
@@ -127,6 +128,8 @@ class Reader(Generic[T]):
         Costs a plain file a seek, a compressed one the way from the beginning of its
         last member or frame. A file that changed in between is refused.
         """
+        from ._cursor import cursor_at  # noqa: PLC0415  # most readers make none
+
         if self._bytes is None:
             raise OpenError(self.source, None, None, "nothing was read yet")
         line = after.line

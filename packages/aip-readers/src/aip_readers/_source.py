@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from itertools import islice, repeat, takewhile
 
-from ._codecs import MAGIC_BYTES, codec_of
+from ._codecs import MAGIC_BYTES, Member, codec_of
 from ._errors import CorruptError, LimitError, OpenError, TruncatedError
 from ._files import Path, absolute, open_error, open_raw
 from ._limits import Limits
-from ._members import Member, MemberStream
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ._members import MemberStream
 
 BLOCK = 64 * 1024
 HEAD = 512
@@ -73,6 +74,8 @@ class ByteSource:
                 self._seek(start)
                 self.position = start
         else:
+            from ._members import MemberStream  # noqa: PLC0415  # most files are plain
+
             self.compression = codec.name
             ahead, self._ahead = self._ahead, b""
             if member.packed and self._seek(member.packed):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from ._blocks import positive
 from ._encodings import LONGEST, canonical, decoder, detect, marked
 from ._errors import EncodingError, settle
 from ._files import Path
-from ._limits import Limits
+from ._limits import Limits, positive
 from ._reader import Reader
 from ._records import Record
 from ._source import BLOCK, ByteSource
