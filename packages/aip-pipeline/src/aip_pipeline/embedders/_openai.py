@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -261,9 +260,6 @@ class OpenAIEmbedder:
         while True:
             body = await self._exchange(data, deadline_s=deadline_s)
             asked += 1
-            if not self._proven:
-                # Only now is it needed, and it takes longer than the loop may stand.
-                await asyncio.to_thread(import_module, "numpy")
             try:
                 vectors, tokens = self._read(body, count=len(batch))
             except BadAnswer as error:
