@@ -10,7 +10,7 @@ import pytest
 
 import aip_httpclient
 import aip_httpclient.testing
-from aip_httpclient import AsyncHttpClient, Facts, Rate, Retry, StatusRefused
+from aip_httpclient import AsyncHttpClient, Facts, Hedge, Rate, Retry, StatusRefused
 
 
 @pytest.mark.parametrize("module", [aip_httpclient, aip_httpclient.testing])
@@ -38,6 +38,8 @@ def test_every_public_name_is_documented(name: str) -> None:
         lambda: Rate(tokens=-1),
         lambda: Retry(attempts=0),
         lambda: Retry(cap_s=-1),
+        lambda: Hedge(quantile=1.0),
+        lambda: Hedge(budget_ratio=0.0),
         lambda: AsyncHttpClient(concurrency=0),
         lambda: AsyncHttpClient(attempt_timeout_s=0),
         lambda: AsyncHttpClient(deadline_s=-1),

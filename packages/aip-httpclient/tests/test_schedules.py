@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from aip_httpclient import AsyncHttpClient, CallError, Rate, Retry
+from aip_httpclient import AsyncHttpClient, CallError, Hedge, Rate, Retry
 from aip_httpclient.testing import (
     Brownout,
     FaultModel,
@@ -70,6 +70,7 @@ def client_for(seed: int, model: FaultModel) -> AsyncHttpClient:
         deadline_s=draw.choice([5, 120, None]),
         queue_timeout_s=draw.choice([None, None, 30]),
         retry=Retry(attempts=draw.randint(1, 6)),
+        hedge=Hedge(quantile=0.5, budget_ratio=0.5) if draw.random() < 0.3 else None,
     )
 
 

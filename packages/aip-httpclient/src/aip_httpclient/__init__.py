@@ -24,7 +24,7 @@ from ._errors import (
 from ._events import Event
 from ._request import Done, Failed, Request
 from ._response import Response
-from ._settings import Rate, Retry
+from ._settings import Hedge, Rate, Retry
 from ._stats import Stats
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Event",
     "Facts",
     "Failed",
+    "Hedge",
     "HttpClientError",
     "InvalidRequest",
     "QueueTimeout",

@@ -12,6 +12,7 @@ from ._classify import SAFE_METHODS, overloaded, passing, turned_away, untouched
 from ._engine import Engine
 from ._errors import Attempt, CallError, DeadlineExceeded, Facts, QueueTimeout
 from ._events import Event, Kind
+from ._hedge import Sent, race
 from ._leaf import leaf_of
 from ._reason import EXCERPT_BYTES, reason_in
 from ._response import Response
@@ -78,32 +79,16 @@ class Call:
             AttemptFailed: it came to nothing.
             CallError: there was no time left to send it.
         """
-        engine = self._engine
-        admission = engine.admission
+        admission = self._engine.admission
         now = self._loop.time()
         if self._failure is not None or not admission.try_enter(
             now, cost=self._terms.cost
         ):
             now = await self._queue(now)
         try:
-            if self._first_sent is None:
-                self._first_sent = now
-            self._sent += 1
-            admission.pace.taken_in += 1
-            engine.tally.sent += 1
-            if engine.on_event is not None:
-                self._tell("sent", now)
-            status, headers, body = await engine.wire.send(
-                self._parcel, timeout_s=self._timeout_s(now), fresh=self._fresh
-            )
-            ended = self._loop.time()
-            engine.on_answer(ended, started=now)
-            engine.on_headers(headers, ended)
-            if engine.on_event is not None:
-                self._tell("answered", ended, status=status, took_s=ended - now)
+            return await self._exchange(now)
         except AttemptFailed as failure:
             self._failure = failure
-            failure.redact(self._redactor())
             await self._note(failure, started=now)
             raise
         except BaseException:
@@ -112,6 +97,29 @@ class Call:
             raise
         finally:
             admission.leave()
+
+    async def _exchange(self, now: float) -> Response:
+        """Send in the slot that we have, and tell the controllers of the answer."""
+        engine = self._engine
+        if self._first_sent is None:
+            self._first_sent = now
+        self._count("sent", now)
+        hedging, after_s = engine.hedging, None
+        if hedging is not None and self._repeatable:
+            after_s = hedging.after_s
+        if after_s is None:
+            answer = await engine.wire.send(
+                self._parcel, timeout_s=self._timeout_s(now), fresh=self._fresh
+            )
+            sent = now
+        else:
+            answer, sent = await self._hedged(now, after_s=after_s)
+        status, headers, body = answer
+        ended = self._loop.time()
+        engine.on_answer(ended, started=sent)
+        engine.on_headers(headers, ended)
+        if engine.on_event is not None:
+            self._tell("answered", ended, status=status, took_s=ended - sent)
         return Response(
             status,
             headers=headers,
@@ -120,6 +128,60 @@ class Call:
             waited_s=self._waited_s,
             history=self._history,
         )
+
+    def _count(self, kind: Kind, now: float) -> None:
+        engine = self._engine
+        self._sent += 1
+        engine.admission.pace.taken_in += 1
+        engine.tally.sent += 1
+        if engine.on_event is not None:
+            self._tell(kind, now)
+
+    async def _hedged(self, now: float, *, after_s: float) -> Sent:
+        """Send, and once more if that is slow; note what was overtaken."""
+        running = [now]
+
+        def failed(failure: AttemptFailed) -> None:
+            running.remove(failure.sent_at)
+            self._record(failure, started=failure.sent_at)
+
+        answer, sent = await race(
+            self._send(now),
+            after_s=after_s,
+            second=lambda: self._second(running),
+            failed=failed,
+        )
+        running.remove(sent)
+        for started in running:
+            self._engine.admission.limit.cohort.lose(started=started)
+            self._remember(None, "overtaken by another send", started=started)
+        return answer, sent
+
+    async def _send(self, now: float) -> Sent:
+        timeout_s = self._timeout_s(now)
+        send = self._engine.wire.send
+        try:
+            return await send(self._parcel, timeout_s=timeout_s, fresh=self._fresh), now
+        except AttemptFailed as failure:
+            failure.sent_at = now
+            raise
+
+    def _second(self, running: list[float]) -> asyncio.Task[Sent] | None:
+        """Send once more in a slot of its own, if there is budget and nobody waits."""
+        engine, now = self._engine, self._loop.time()
+        hedging, admission = engine.hedging, engine.admission
+        if hedging is None or not hedging.affordable:
+            return None
+        if not admission.try_enter(now, cost=self._terms.cost):
+            return None
+        hedging.spend()
+        running.append(now)
+        engine.tally.hedged += 1
+        self._count("hedged", now)
+        task = asyncio.create_task(self._send(now))
+        # Not in a `finally` within: what is cancelled before it starts has none.
+        task.add_done_callback(lambda _: admission.leave())
+        return task
 
     async def recover(self, first: AttemptFailed) -> Response:
         """Go on after a first failure, as long as there is a point in it.
@@ -243,25 +305,34 @@ class Call:
         return timeout_s if timeout_s < left_s else max(0.001, left_s)
 
     async def _note(self, failure: AttemptFailed, *, started: float) -> None:
-        """Record a failed attempt, and tell the controllers."""
+        """Record a failed attempt, and hold its slot where it was turned away."""
+        self._record(failure, started=started)
         now, engine = self._loop.time(), self._engine
-        engine.on_failure(failure, now, started=started)
-        first = started if self._first_sent is None else self._first_sent
-        record = Attempt(
-            status=failure.status,
-            error=failure.what,
-            started_s=started - first,
-            took_s=now - started,
-        )
-        self._history = (*self._history, record)[-_HISTORY:]
-        if engine.on_event is not None:
-            kind: Kind = "turned away" if turned_away(failure) else "failed attempt"
-            self._tell(kind, now, failure=failure, took_s=now - started)
         if failure.cause == "timeout" and self._left_s(now) <= 0.0:
             raise self._too_late(failure) from failure
         if overloaded(failure) and not engine.admission.gate.down:
             # A fast rejection must not free its slot at once, or it comes back hot.
             await asyncio.sleep(min(engine.hold_s(), max(0.0, self._left_s(now))))
+
+    def _record(self, failure: AttemptFailed, *, started: float) -> None:
+        """Tell the controllers and the caller of a failed attempt."""
+        now, engine = self._loop.time(), self._engine
+        failure.redact(self._redactor())
+        engine.on_failure(failure, now, started=started)
+        self._remember(failure.status, failure.what, started=started)
+        if engine.on_event is not None:
+            kind: Kind = "turned away" if turned_away(failure) else "failed attempt"
+            self._tell(kind, now, failure=failure, took_s=now - started)
+
+    def _remember(self, status: int | None, error: str, *, started: float) -> None:
+        first = started if self._first_sent is None else self._first_sent
+        record = Attempt(
+            status=status,
+            error=error,
+            started_s=started - first,
+            took_s=self._loop.time() - started,
+        )
+        self._history = (*self._history, record)[-_HISTORY:]
 
     def _backoff_s(self, state: RetryCallState) -> float:
         """Wait as the strategy says, no less than the server or the budget asks."""

@@ -19,6 +19,7 @@ from ._engine import Engine
 from ._errors import ClientClosed, InvalidRequest
 from ._events import OnEvent
 from ._gate import Gate
+from ._hedge import Hedging
 from ._json import encode
 from ._limit import AdaptiveLimit, FixedLimit, Limit
 from ._map import Outcome, Requests, stream
@@ -26,7 +27,7 @@ from ._pace import Pace
 from ._request import Done, Failed, Request
 from ._response import Response
 from ._secrets import shown
-from ._settings import Rate, Retry
+from ._settings import Hedge, Rate, Retry
 from ._spans import Spans
 from ._stats import Stats, Tally
 from ._timeout import AdaptiveTimeout
@@ -76,6 +77,7 @@ class AsyncHttpClient:
         queue_timeout_s: seconds a call may wait in the queue before its first
             send; None waits as long as it takes.
         retry: how failed attempts are repeated.
+        hedge: send slow attempts a second time; can bill twice, see `Hedge`.
         max_body_bytes: the largest answer read, after decompression.
         mint_idempotency_keys: give every POST and PATCH without a key one of its own;
             for servers that promise to honour ``Idempotency-Key``.
@@ -101,6 +103,7 @@ class AsyncHttpClient:
         deadline_s: float | None = 600.0,
         queue_timeout_s: float | None = None,
         retry: Retry | None = None,
+        hedge: Hedge | None = None,
         max_body_bytes: int = 64 * 2**20,
         mint_idempotency_keys: bool = False,
         usage: Usage | None = None,
@@ -120,6 +123,7 @@ class AsyncHttpClient:
         self._adaptive_timeout = adaptive_timeout
         self._rate = rate
         self._retry = retry or Retry()
+        self._hedge = hedge
         self._mint = mint_idempotency_keys
         self._usage = usage
         self._on_event = on_event
@@ -152,6 +156,7 @@ class AsyncHttpClient:
             timeout=(
                 AdaptiveTimeout(ceiling_s=timeout_s) if self._adaptive_timeout else None
             ),
+            hedging=Hedging(self._hedge) if self._hedge else None,
             on_event=self._on_event,
         )
         return self
@@ -195,6 +200,7 @@ class AsyncHttpClient:
             calls=tally.calls,
             sent=tally.sent,
             retried=dict(tally.retried),
+            hedged=tally.hedged,
             failed=tally.failed,
             latency_s=tally.quantiles(),
             outage=bool(admission and admission.gate.down),

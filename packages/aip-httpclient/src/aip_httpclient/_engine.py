@@ -15,6 +15,7 @@ from ._admission import Admission
 from ._budget import RetryBudget
 from ._classify import broken, overloaded, turned_away, untouched
 from ._events import Event, Kind, OnEvent
+from ._hedge import Hedging
 from ._retry_after import retry_after_s
 from ._settings import Retry, StopStrategy
 from ._stats import Tally
@@ -42,6 +43,7 @@ class Engine:
     tally: Tally
     jitter: random.Random
     timeout: AdaptiveTimeout | None
+    hedging: Hedging | None
     on_event: OnEvent | None
     reached: bool = False
     worked: bool = False
@@ -85,6 +87,8 @@ class Engine:
         gate.good_at, gate.in_a_row = now, 0
         if self.timeout is not None:
             self.timeout.on_success(rtt_s)
+        if self.hedging is not None:
+            self.hedging.on_success(rtt_s)
         if gate.failing_since is not None:
             self._through(now, started=started)
         self.budget.successes += 1

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
     "sent",
+    "hedged",
     "answered",
     "turned away",
     "failed attempt",
@@ -22,7 +23,8 @@ class Event:
     """One thing that happened.
 
     Args:
-        kind: ``sent`` before each attempt; ``answered`` after a good one;
+        kind: ``sent`` before each attempt, ``hedged`` before a second send of it;
+            ``answered`` after a good one;
             ``turned away`` (429, 503, 529) and ``failed attempt`` after a bad one;
             ``gave up`` with the call's error; ``outage`` and ``recovered`` once each.
         at_s: the event loop's time.

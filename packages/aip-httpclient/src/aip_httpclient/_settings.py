@@ -90,3 +90,34 @@ class Retry:
                 f"Retry(budget_per_s={self.budget_per_s!r}) is not above 0: "
                 "without a refill by time a batch job can wait for ever"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hedge:
+    """Send a slow attempt a second time, and take whichever answer comes first.
+
+    A hedge can bill twice: a server that charges by the request charges for both,
+    and only one that honours ``Idempotency-Key`` may do the work once. So it is off
+    by default, and only calls that are safe to repeat are hedged: GET and the like,
+    those with an idempotency key, those with ``idempotent=True``.
+
+    Args:
+        quantile: an attempt is slow that outlives this quantile of recent answers.
+        budget_ratio: second sends per good answer, in the long run.
+
+    Raises:
+        ValueError: a number is out of its range.
+
+    >>> Hedge(quantile=0.99).budget_ratio
+    0.05
+    """
+
+    quantile: float = 0.95
+    budget_ratio: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be kept."""
+        for name in ("quantile", "budget_ratio"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ValueError(f"Hedge({name}={value!r}) is not between 0 and 1")

@@ -22,6 +22,7 @@ class Stats:
         calls: logical calls started.
         sent: requests sent, repeats included.
         retried: repeats, by cause: ``"429"``, ``"500"``, ``"timeout"``, ...
+        hedged: second sends of slow attempts; counted in *sent* too.
         failed: calls that ended in a `CallError`.
         latency_s: quantiles of the last 512 good attempts: ``p50 p90 p99``.
         outage: whether nothing gets through at the moment.
@@ -35,6 +36,7 @@ class Stats:
     calls: int
     sent: int
     retried: Mapping[str, int]
+    hedged: int
     failed: int
     latency_s: Mapping[str, float]
     outage: bool
@@ -48,12 +50,13 @@ class Stats:
 class Tally:
     """Count as calls go by."""
 
-    __slots__ = ("calls", "failed", "latencies_s", "retried", "sent")
+    __slots__ = ("calls", "failed", "hedged", "latencies_s", "retried", "sent")
 
     def __init__(self) -> None:
         self.calls = 0
         self.sent = 0
         self.failed = 0
+        self.hedged = 0
         self.retried: Counter[str] = Counter()
         self.latencies_s: deque[float] = deque(maxlen=_WINDOW)
 

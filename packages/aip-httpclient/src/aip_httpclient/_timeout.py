@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from ._recent import Recent
 
-_WINDOW = 256
-_EVERY = 64
 _TIMES = 3.0
 _QUANTILE = 0.98
 _LEAST_S = 0.5
@@ -25,21 +23,15 @@ class AdaptiveTimeout:
 
     def __init__(self, *, ceiling_s: float) -> None:
         self._ceiling_s = ceiling_s
-        self._recent: deque[float] = deque(maxlen=_WINDOW)
-        self._seen = 0
-        self._learned_s = ceiling_s
+        self._recent = Recent(quantile=_QUANTILE)
 
     def on_success(self, rtt_s: float) -> None:
         """Note one answer."""
-        self._recent.append(rtt_s)
-        self._seen += 1
-        if self._seen % _EVERY == 0:
-            ordered = sorted(self._recent)
-            typical_s = ordered[int(len(ordered) * _QUANTILE)]
-            self._learned_s = max(_LEAST_S, _TIMES * typical_s)
+        self._recent.add(rtt_s)
 
     def seconds(self, now: float, *, changed_at: float, srtt_s: float) -> float:
         """Return the timeout for an attempt sent now."""
-        if now - changed_at < _SETTLE_RTTS * srtt_s:
+        typical_s = self._recent.value_s
+        if typical_s is None or now - changed_at < _SETTLE_RTTS * srtt_s:
             return self._ceiling_s
-        return min(self._ceiling_s, self._learned_s)
+        return min(self._ceiling_s, max(_LEAST_S, _TIMES * typical_s))

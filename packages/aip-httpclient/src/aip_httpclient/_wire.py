@@ -40,6 +40,9 @@ class AttemptFailed(Exception):
         early: the connection closed before the first byte of an answer: perhaps the
             server had just given up a kept-alive connection.
         refused: no connection now, though there may be one later.
+
+    Attributes:
+        sent_at: loop time of the send, where an attempt may have had two.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class AttemptFailed(Exception):
         self.body = body
         self.early = early
         self.refused = refused
+        self.sent_at = 0.0
 
     def redact(self, redactor: Redactor) -> None:
         """Mask our credentials in what happened; the body is masked when it is kept."""
