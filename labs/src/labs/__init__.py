@@ -46,6 +46,7 @@ from labs._result import (
     compare,
     number,
     verdict_of,
+    verdict_of_cells,
     worst,
 )
 
@@ -93,5 +94,6 @@ __all__ = [
     "timed",
     "traced",
     "verdict_of",
+    "verdict_of_cells",
     "worst",
 ]

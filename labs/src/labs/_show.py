@@ -98,6 +98,5 @@ def _compare(console: Console, comparison: Comparison) -> None:
         passed = f"{comparison.passed(side)} of {len(comparison.rows)}"
         console.print(f"[bold]{escape(name)}[/]: passed {passed}")
         for row, _, cells in comparison.rows:
-            cell = cells[side]
-            text = f"{row}: {cell.text}"
-            _line(console, "passed" if cell.met else "not passed", text)
+            if cells[side].met is False:
+                _line(console, "not passed", f"{row}: {cells[side].text}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -27,6 +28,8 @@ STDERR_TAIL_CHARS = 500
 @click.group()
 def main() -> None:
     """Break it, measure it, fix it: the experiments behind ai-platform."""
+    # Outages are what many labs make: what the client warns of would bury the result.
+    logging.getLogger("aip_httpclient").addHandler(logging.NullHandler())
 
 
 @main.command("list")

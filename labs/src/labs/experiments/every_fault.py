@@ -1,22 +1,34 @@
-"""Lab 2.4: every fault of the fault server, met by a loop, a recipe and the client."""
+"""Lab 2.4: every fault of the fault server, met by a loop, the client and its peers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labs import Chart, Finding, Row, Series, Table, Way, experiment, verdict_of
+from labs import (
+    Cell,
+    Chart,
+    Comparison,
+    Finding,
+    Series,
+    Way,
+    experiment,
+    verdict_of_cells,
+)
 
 if TYPE_CHECKING:
     from aip_httpclient.testing import Faults, FaultServer
+    from labs.experiments.http._peers import Peers
 
 CALLS, QUICK_CALLS = 400, 120
 CONCURRENCY = 16
 ATTEMPT_TIMEOUT_S = 1.0
 TRIES = 3
+# Six attempts each, with the backoff that their documentation shows.
+PEERS = ("tenacity", "stamina", "aiohttp-retry", "httpx-retries", "openai")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +51,15 @@ class Outcome:
     def percent(self) -> float:
         """The share answered."""
         return 100 * self.answered / self.calls
+
+    @property
+    def cell(self) -> Cell:
+        """The same, judged: every call answered, no work done twice."""
+        twice = f", {self.twice} twice" if self.twice else ""
+        return Cell(
+            text=f"{self.percent:.4g} %{twice}, {self.seconds:.1f} s",
+            met=self.answered == self.calls and not self.twice,
+        )
 
 
 def faults_by_name() -> dict[str, Faults]:
@@ -116,6 +137,16 @@ async def with_the_client(url: str, calls: int) -> int:
     return done
 
 
+def with_a_peer(peers: Peers, name: str) -> Way_:
+    """Call with a peer, in a process of its own."""
+
+    async def way(url: str, calls: int) -> int:
+        told = await peers.run("many", url, name, calls, CONCURRENCY)
+        return int(told["good"])
+
+    return way
+
+
 Way_ = Callable[[str, int], Awaitable[int]]
 
 
@@ -161,53 +192,74 @@ def _twice(server: FaultServer) -> int:
         layer of the platform. stats says what was retried and why.""",
 )
 def lab(quick: bool) -> Finding:
-    """Meet each fault three ways."""
+    """Meet each fault in every way; the peers in the full form only."""
     calls = QUICK_CALLS if quick else CALLS
-    rows, percents = [], []
-    for name, faults in faults_by_name().items():
-        loop, recipe, client = (
-            meet(way, faults, calls)
-            for way in (with_a_loop, with_a_recipe, with_the_client)
-        )
-        percents.append((loop.percent, recipe.percent, client.percent))
-        rows.append(
-            Row(
-                work=name,
-                reference=f"loop {loop.percent:.0f} %, 3 tries {recipe.percent:.0f} %",
-                bar="100 %, none twice",
-                measured=(
-                    f"{client.percent:.0f} %, {client.twice} twice, "
-                    f"{client.seconds:.1f} s"
-                ),
-                met=client.percent == 100 and client.twice == 0,  # noqa: PLR2004  # %
-            )
-        )
-    met = sum(bool(row.met) for row in rows)
-    lost = 100 - sum(percent[1] for percent in percents) / len(percents)
+    ways: dict[str, Way_] = {
+        "the client": with_the_client,
+        "a loop": with_a_loop,
+        "three tries": with_a_recipe,
+    }
+    notes = []
+    if not quick:
+        theirs, note = _peers()
+        ways |= theirs
+        notes.append(note)
+    met = {
+        name: [meet(way, faults, calls) for way in ways.values()]
+        for name, faults in faults_by_name().items()
+    }
+    rows = tuple(
+        (name, "100 %, none twice", tuple(each.cell for each in outcomes))
+        for name, outcomes in met.items()
+    )
+    comparison = Comparison(title=f"{calls} calls each", sides=tuple(ways), rows=rows)
+    recipe = [outcomes[2].percent for outcomes in met.values()]
+    others = "; ".join(
+        f"{name} {comparison.passed(at)}"
+        for at, name in enumerate(ways)
+        if at > 2  # noqa: PLR2004  # the peers
+    )
+    lost = 100 - sum(recipe) / len(recipe)
     return Finding(
         measured=(
-            f"{met} of {len(rows)} servers: every call answered, no work done twice; "
-            f"three tries lose {lost:.1f} % on average"
+            f"{comparison.passed(0)} of {len(rows)} servers: every call answered, no "
+            f"work done twice; three tries lose {lost:.1f} % on average"
+            + (f". Servers that the peers came through: {others}" if others else "")
         ),
-        verdict=verdict_of(rows),
+        verdict=verdict_of_cells([cells[0] for _, _, cells in rows]),
         broken=Way(name="a loop with three tries", code="for attempt in range(3): ..."),
         right=Way(
             name="the client", code="async for outcome in client.map(requests): ..."
         ),
-        tables=(Table(title=f"{calls} calls each", rows=tuple(rows)),),
-        charts=(_chart([row.work for row in rows], percents),),
+        comparisons=(comparison,),
+        charts=(_chart(met),),
+        notes=tuple(notes),
     )
 
 
-def _chart(names: list[str], percents: list[tuple[float, float, float]]) -> Chart:
-    labels = "a loop", "three tries", "the client"
-    columns = zip(*percents, strict=True)
+def _peers() -> tuple[dict[str, Way_], str]:
+    """Give the peers' ways, and what to say of them."""
+    from labs.experiments.http._peers import WANTED, Peers
+
+    peers = Peers.find()
+    if peers is None:
+        return {}, "The peers were not measured: uv could not install them."
+    told = f"Peers, each with six attempts, in their own processes: {', '.join(WANTED)}"
+    return {name: with_a_peer(peers, name) for name in PEERS}, told
+
+
+def _chart(met: Mapping[str, Sequence[Outcome]]) -> Chart:
+    ways = ("a loop", 1), ("three tries", 2), ("the client", 0)
     return Chart(
         title="Calls answered",
         x="what is wrong with the server",
         y="%",
         series=tuple(
-            Series(label=label, xs=names, ys=column)
-            for label, column in zip(labels, columns, strict=True)
+            Series(
+                label=label,
+                xs=list(met),
+                ys=[outcomes[at].percent for outcomes in met.values()],
+            )
+            for label, at in ways
         ),
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from labs._environment import NoEnvironment, environment
 
 WANTED = (
     "aiohttp>=3.14.1",
@@ -22,7 +19,6 @@ WANTED = (
     "stamina>=25",
     "tenacity>=9",
 )
-MAKE_TIMEOUT_S = 300.0
 RUN_TIMEOUT_S = 600.0
 
 
@@ -35,24 +31,10 @@ class Peers:
     @classmethod
     def find(cls) -> Self | None:
         """Make the environment if it is not there; None where uv cannot."""
-        uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
-        name = hashlib.sha256("\n".join(WANTED).encode()).hexdigest()[:12]
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        folder = base / "aip-labs" / f"peers-{name}"
-        python = folder / "bin" / "python"
-        if (folder / "complete").exists():
-            return cls(python)
-        if uv is None:
-            return None
-        make = [uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)]
-        fill = [uv, "pip", "install", "-q", "--python", str(python), *WANTED]
         try:
-            for command in (make, fill):
-                subprocess.run(command, check=True, timeout=MAKE_TIMEOUT_S)
-        except (subprocess.SubprocessError, OSError):
+            return cls(environment("http-peers", wanted=WANTED))
+        except NoEnvironment:
             return None
-        (folder / "complete").touch()
-        return cls(python)
 
     async def run(self, *args: object) -> Any:
         """Run the rivals' script with *args*; return the JSON it prints."""
