@@ -137,6 +137,7 @@ def docs(session: nox.Session) -> None:
     session.run("pytest", "-c", "docs/pytest.ini", "--rootdir=.", *everything)
     options = "-W", "-n", "--keep-going", "-q"
     session.run("sphinx-build", *options, "docs", "docs/_build")
+    session.run("python", "docs/check_site.py", "docs/_build")
 
 
 @nox.session(python=OLDEST)

@@ -17,6 +17,10 @@ author = "The ai-platform authors"
 copyright = "The ai-platform authors; Apache-2.0"  # noqa: A001  # Sphinx's name for it
 html_title = "ai-platform"
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
+smartquotes = False  # --option is two hyphens
+default_role = "literal"  # as docstrings are read in an editor
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",

@@ -70,7 +70,7 @@ def faults_by_name() -> dict[str, Faults]:
     return {
         "nothing wrong": Faults(latency=brief),
         "10 % are 500": Faults(latency=brief, error_rate=0.1),
-        "10 % are 429": Faults(latency=brief, throttle_rate=0.1, retry_after_s=0.1),
+        "10 % are 429": Faults(latency=brief, throttle_rate=0.1, retry_after_s=1.0),
         "100 a second, then 429": Faults(latency=brief, requests_per_window=100),
         "8 at once, then 503": Faults(latency=brief, capacity=8),
         "5 % reset before the work": Faults(latency=brief, reset_rate=0.05),
@@ -84,7 +84,7 @@ def faults_by_name() -> dict[str, Faults]:
             capacity=12,
             error_rate=0.05,
             throttle_rate=0.05,
-            retry_after_s=0.1,
+            retry_after_s=1.0,
             reset_rate=0.03,
             reset_after_rate=0.02,
             hang_rate=0.01,

@@ -5,6 +5,7 @@ https://cocoindex.io/docs/programming_guide/core_concepts
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -77,9 +78,11 @@ async def embed_chunk(
 @coco.fn(memo=True)  # type: ignore[untyped-decorator]  # not there to be checked
 async def embed_file(file: FileLike, table: sqlite.TableTarget[Row]) -> None:
     """Split one file, and embed what came out."""
-    text = await file.read_text()
+    path, text = file.file_path.path, await file.read_text()
+    if path.suffix == ".jsonl":
+        text = "\n\n".join(json.loads(line)["text"] for line in text.splitlines())
     chunks = splitter.split(text, chunk_size=CHUNK_CHARS, chunk_overlap=OVERLAP_CHARS)
-    await coco.map(embed_chunk, chunks, file.file_path.path, IdGenerator(), table)
+    await coco.map(embed_chunk, chunks, path, IdGenerator(), table)
 
 
 @coco.fn  # type: ignore[untyped-decorator]  # not there to be checked

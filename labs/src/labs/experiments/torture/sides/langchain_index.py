@@ -32,7 +32,7 @@ from labs.experiments.torture.sides._commands import (
 )
 
 # "incremental" is the mode that the documentation recommends; "full" also deletes.
-CLEANUP = os.environ.get("LABS_CLEANUP", "incremental")
+CLEANUP: Any = os.environ.get("LABS_CLEANUP", "incremental")
 
 
 def ingest(folder: Path, state: Path, url: str) -> None:
