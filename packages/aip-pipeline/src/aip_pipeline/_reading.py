@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -227,11 +228,13 @@ class PageReader:
         skip_before, told_before = part.next_ordinal, part.damage_offset
         settings, stopped = self._settings, self._stop.is_set
         self._unopened = False
+        unplaced = count()
 
         def on_damage(error: ReadError) -> None:
             if not isinstance(error, RecordError):
                 raise error
-            if (error.offset or 0) >= told_before:
+            at = next(unplaced) if error.offset is None else error.offset
+            if at >= told_before:
                 self._damage(error)
 
         try:
@@ -298,7 +301,9 @@ class PageReader:
                 text=None,
             )
         )
-        part.damage_offset = (error.offset or 0) + 1
+        # Damage without a place, such as a page of a PDF, is counted instead.
+        at = part.damage_offset if error.offset is None else error.offset
+        part.damage_offset = at + 1
         page.read += 1
         self._count_overhead()
 

@@ -84,7 +84,8 @@ class Part:
         resume_offset: byte offset from which a later run reads on.
         resume_line: line at that offset.
         resume_ordinal: ordinal of the first chunk read from that offset.
-        damage_offset: damage that starts before this offset is already told.
+        damage_offset: damage that starts before this offset is already told; of damage
+            without an offset, so many.
     """
 
     uri: str
