@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,41 @@ async def test_cancelling_waits_for_the_step_and_closes_the_iterator() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert closed
+
+
+async def test_a_pipe_gives_what_is_there_before_more_comes(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    batches = stream(read_lines(path)).batches()
+    first = asyncio.ensure_future(anext(batches))
+    await asyncio.sleep(0.01)
+    with path.open("wb", buffering=0) as pipe:
+        pipe.write(b"line\n" * 10_000)
+        assert set(await first) == {"line"}
+        pipe.write(b"last\n")
+    rest = [line async for batch in batches for line in batch]
+    assert rest[-1] == "last"
+
+
+async def test_a_small_step_is_no_longer_than_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_bytes(b"x" * (1 << 20) + b"\n" + b"y\n" * 10)
+    lines = [line async for line in stream(read_lines(path), prefetch=100)]
+    assert [len(line) for line in lines] == [1 << 20, *[1] * 10]
+
+
+async def test_what_closing_raises_is_raised() -> None:
+    class Items(list[int]):
+        def close(self) -> None:
+            raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        assert [item async for item in stream(Items([1, 2]))] == [1, 2]
+
+
+async def test_what_is_no_iterable_is_told_at_once() -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        await anext(aiter(stream(3)))  # type: ignore[arg-type]  # on purpose
 
 
 def test_refuses_no_prefetch() -> None:
