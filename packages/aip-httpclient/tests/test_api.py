@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import types
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,28 @@ def test_every_public_name_is_documented(name: str) -> None:
 def test_settings_out_of_range_are_refused(bad: types.LambdaType) -> None:
     with pytest.raises(ValueError, match=r"="):
         bad()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"concurrency": "auto"},
+        {"concurrency": 2.5},
+        {"attempt_timeout_s": "5"},
+        {"attempt_timeout_s": None},
+    ],
+)
+def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name}="):
+        AsyncHttpClient(**wrong)
+
+
+@pytest.mark.parametrize("name", ["rate", "retry", "hedge"])
+def test_settings_of_another_kind_are_refused(name: str) -> None:
+    wrong: dict[str, Any] = {name: 5}
+    with pytest.raises(TypeError, match=f"{name}=5 is not a {name.title()}"):
+        AsyncHttpClient(**wrong)
 
 
 def test_errors_survive_pickling() -> None:

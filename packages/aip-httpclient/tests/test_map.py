@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -131,3 +132,15 @@ async def test_leaving_early_leaves_nothing_behind() -> None:
                 break
             await asyncio.sleep(0.01)
         assert len(asyncio.all_tasks()) <= before
+
+
+async def test_what_is_no_request_is_handed_back_as_failed() -> None:
+    async with FaultServer() as server, AsyncHttpClient(base_url=server.url) as client:
+        wrong: list[Any] = [Request(path="x"), "x", None]
+        outcomes = [o async for o in client.map(wrong, ordered=True)]
+    good, *bad = outcomes
+    assert isinstance(good, Done)
+    for each in bad:
+        assert isinstance(each, Failed)
+        assert isinstance(each.error, InvalidRequest)
+        assert "map takes Request objects" in str(each.error)

@@ -6,9 +6,11 @@ import html
 import json
 import logging
 import pickle
+import ssl
 import traceback
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -19,6 +21,7 @@ from aip_httpclient import (
     AsyncHttpClient,
     BodyTooLarge,
     CallError,
+    ConnectError,
     Event,
     InvalidRequest,
     Retry,
@@ -337,3 +340,28 @@ async def test_a_path_that_is_no_text_is_refused(path: object) -> None:
     async with AsyncHttpClient(base_url="http://127.0.0.1:9") as client:
         with pytest.raises(InvalidRequest, match=r"path .* not str"):
             await client.get(path)  # type: ignore[arg-type]  # the point
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_at_once() -> None:
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.read(1))
+        writer.close()
+
+    # Its key is public, for it stands in this folder: of use to tests only.
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    headers = {"X-Api-Key": SECRET}
+    async with (
+        server,
+        AsyncHttpClient(
+            base_url=f"https://127.0.0.1:{port}", headers=headers
+        ) as client,
+    ):
+        with pytest.raises(ConnectError, match="cannot trust the certificate") as error:
+            await client.post("x", json=1, idempotent=True)
+    assert error.value.attempts == 1
+    assert not any(seen)

@@ -13,6 +13,8 @@ NOT_EXECUTED = frozenset({429, 503, 529})
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods that are idempotent by definition (RFC 9110 9.2.2)."""
 
+_FINAL = frozenset({"certificate", "too large", "loop"})
+_NEVER_SENT = frozenset({"connect", "certificate"})
 _SHED = frozenset({503, 529})
 _BROKEN = frozenset({500, 502, 504})
 # Answered before the work: a repeat cannot do it twice.
@@ -26,7 +28,7 @@ def passing(failure: AttemptFailed) -> bool:
         return said == "true"
     if failure.cause == "status":
         return failure.status in RETRIED_STATUSES
-    return failure.cause not in {"too large", "loop"}
+    return failure.cause not in _FINAL
 
 
 def turned_away(failure: AttemptFailed) -> bool:
@@ -36,7 +38,7 @@ def turned_away(failure: AttemptFailed) -> bool:
 
 def untouched(failure: AttemptFailed) -> bool:
     """Tell whether the server has certainly not done the work."""
-    return failure.cause == "connect" or failure.status in _BEFORE_WORK
+    return failure.cause in _NEVER_SENT or failure.status in _BEFORE_WORK
 
 
 def overloaded(failure: AttemptFailed) -> bool:

@@ -41,6 +41,7 @@ Concurrency: TypeAlias = int | Literal["adaptive"]
 Usage: TypeAlias = Callable[[Response], float]
 
 _WINDOWS = 2
+_OPTIONAL = frozenset({"deadline_s", "queue_timeout_s"})
 _UNSAFE = frozenset({"POST", "PATCH"})
 
 
@@ -53,9 +54,11 @@ class _Limits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name}={value!r} is not above 0")
+            value: object = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            if not isinstance(value, int | float) or not value > 0:
+                raise ValueError(f"{name}={value!r} is not a number above 0")
 
 
 class AsyncHttpClient:
@@ -89,6 +92,7 @@ class AsyncHttpClient:
 
     Raises:
         ValueError: a setting is out of its range.
+        TypeError: *rate*, *retry* or *hedge* is something else.
     """
 
     def __init__(
@@ -111,6 +115,9 @@ class AsyncHttpClient:
         tracer: Tracer | None = None,
         seed: int | None = None,
     ) -> None:
+        _expect("rate", rate, Rate)
+        _expect("retry", retry, Retry)
+        _expect("hedge", hedge, Hedge)
         self._headers = dict(headers or {})
         self._addresses = Addresses(base_url, headers=self._headers)
         self._limits = _Limits(
@@ -307,9 +314,7 @@ class AsyncHttpClient:
         call = Call(parcel, terms=terms, engine=engine)
         self._tally.calls += 1
         if self._spans is not None:
-            with self._spans.call(method, parcel.url) as span:
-                response = await _carry(call)
-                self._spans.answered(span, response)
+            response = await self._spans.over(_carry(call), method, parcel.url)
         else:
             try:
                 response = await call.attempt()
@@ -361,6 +366,7 @@ class AsyncHttpClient:
 
     async def _outcome(self, request: Request) -> Outcome:
         try:
+            _sendable(request)
             response = await self.request(
                 request.method,
                 request.path,
@@ -415,9 +421,22 @@ def _method(method: object) -> str:
     raise InvalidRequest(f"method {method!r} is of type {kind}, not str")
 
 
-def _limit(concurrency: Concurrency) -> Limit:
+def _limit(concurrency: object) -> Limit:
     if concurrency == "adaptive":
         return AdaptiveLimit()
-    if concurrency < 1:
-        raise ValueError(f"concurrency={concurrency!r} is below 1")
+    if not isinstance(concurrency, int) or concurrency < 1:
+        raise ValueError(
+            f'concurrency={concurrency!r} is neither "adaptive" nor 1 or more'
+        )
     return FixedLimit(concurrency)
+
+
+def _expect(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name}={value!r} is not a {kind.__name__}")
+
+
+def _sendable(request: object) -> Request:
+    if not isinstance(request, Request):
+        raise InvalidRequest(f"map takes Request objects, not {request!r:.80}")
+    return request

@@ -80,20 +80,26 @@ async def race(
             _, pending = await asyncio.wait(running, timeout=after_s)
             if pending and (other := second()) is not None:
                 running = pending = {*running, other}
-        done = running - pending
-        while True:
-            if won := [each for each in done if each.exception() is None]:
-                return won[0].result()
-            if not pending:
-                return done.pop().result()
-            for each in done:
-                error = each.exception()
-                if isinstance(error, AttemptFailed):
-                    failed(error)
-            done, pending = await asyncio.wait(
-                pending, return_when=asyncio.FIRST_COMPLETED
-            )
+        return await _first_good(running - pending, pending, failed=failed)
     finally:
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _first_good(
+    done: set[asyncio.Task[Sent]],
+    pending: set[asyncio.Task[Sent]],
+    *,
+    failed: Callable[[AttemptFailed], None],
+) -> Sent:
+    while True:
+        if won := [each for each in done if each.exception() is None]:
+            return won[0].result()
+        if not pending:
+            return done.pop().result()
+        for each in done:
+            error = each.exception()
+            if isinstance(error, AttemptFailed):
+                failed(error)
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)

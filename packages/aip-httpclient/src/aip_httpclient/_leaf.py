@@ -18,6 +18,7 @@ _LEAVES: dict[Cause, type[CallError]] = {
     "timeout": AttemptTimeout,
     "transport": TransportError,
     "connect": ConnectError,
+    "certificate": ConnectError,
     "too large": BodyTooLarge,
     "loop": TransportError,
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
@@ -35,8 +35,17 @@ class Spans:
         self._kind = SpanKind.CLIENT
         self._failed = Status(StatusCode.ERROR)
 
+    async def over(
+        self, carried: Coroutine[Any, Any, Response], method: str, url: URL
+    ) -> Response:
+        """Await *carried* in a span of its own, and note its answer."""
+        with self._call(method, url) as span:
+            response = await carried
+            self._ended(span, response.status, attempts=response.attempts)
+            return response
+
     @contextmanager
-    def call(self, method: str, url: URL) -> Iterator[Span]:
+    def _call(self, method: str, url: URL) -> Iterator[Span]:
         """Span one call; a `CallError` marks it failed and goes on."""
         attributes: dict[str, str | int] = {
             "http.request.method": method,
@@ -59,10 +68,6 @@ class Spans:
                 self._ended(span, error.status, attempts=error.attempts)
                 span.set_status(self._failed)
                 raise
-
-    def answered(self, span: Span, response: Response) -> None:
-        """Note the good answer."""
-        self._ended(span, response.status, attempts=response.attempts)
 
     @staticmethod
     def _ended(span: Span, status: int | None, *, attempts: int) -> None:

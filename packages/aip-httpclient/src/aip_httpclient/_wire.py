@@ -18,7 +18,7 @@ from ._redirect import MOST_REDIRECTS, headers_for, redirected
 from ._secrets import Redactor
 
 Cause: TypeAlias = Literal[
-    "status", "timeout", "transport", "connect", "too large", "loop"
+    "status", "timeout", "transport", "connect", "certificate", "too large", "loop"
 ]
 
 _FIRST_FAILURE = 300
@@ -281,6 +281,9 @@ def _failed(error: Exception, timeout_s: float, *, early: bool) -> AttemptFailed
         return AttemptFailed("connect", what, refused=True)
     if isinstance(error, TimeoutError):
         return AttemptFailed("timeout", f"no whole answer in {timeout_s:g} s")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        what = f"cannot trust the certificate: {_said(error.certificate_error)}"
+        return AttemptFailed("certificate", what)
     if isinstance(error, aiohttp.ClientConnectorError):
         certain = isinstance(error, aiohttp.ClientConnectorDNSError | ssl.SSLError)
         what = f"cannot connect: {_said(error.os_error)}"

@@ -26,14 +26,14 @@ Post = Callable[[], Awaitable[object]]
 
 def cpu(quick: bool) -> tuple[Row, ...]:
     """Compare processor time per call, each side in turn in one process."""
-    calls, rounds = (200, 1) if quick else (4000, 15)
+    calls, rounds = (200, 1) if quick else (3000, 11)
     rows = [_row(c, calls, rounds, fast=fast) for c, fast in BARS]
     if quick:
         # A few hundred calls judge nothing.
         rows = [replace(row, met=None) for row in rows]
     peers = None if quick else Peers.find()
     if peers is not None:
-        rows += [_peer_row(peers, c, calls, 5) for c in (50, 500)]
+        rows += [_peer_row(peers, c, calls, 3) for c in (50, 500)]
     return tuple(rows)
 
 
@@ -104,7 +104,10 @@ async def _measure(concurrency: int, calls: int, rounds: int) -> dict[str, float
         for turn in range(rounds + 1):
             for name, post in sides if turn % 2 else sides[::-1]:
                 cost[name].append(await _drive(post, calls, concurrency))
-    bare_us, ours_us = cost["bare"][1:], cost["ours"][1:]
+    return _compared(cost["bare"][1:], cost["ours"][1:])
+
+
+def _compared(bare_us: list[float], ours_us: list[float]) -> dict[str, float]:
     ratios = sorted(b / o for b, o in zip(bare_us, ours_us, strict=True))
     return {
         "bare_us": statistics.median(bare_us),

@@ -109,38 +109,24 @@ def cancel(quick: bool) -> tuple[Row, ...]:
     )
 
 
+UNRULY = Faults(
+    latency=Latency(median_s=0.005, sigma=1.0),
+    capacity=50,
+    error_rate=0.1,
+    throttle_rate=0.05,
+    reset_rate=0.05,
+    hang_rate=0.02,
+    seed=1,
+)
+
+
 async def _cancel(calls: int) -> tuple[int, int, int]:
-    faults = Faults(
-        latency=Latency(median_s=0.005, sigma=1.0),
-        capacity=50,
-        error_rate=0.1,
-        throttle_rate=0.05,
-        reset_rate=0.05,
-        hang_rate=0.02,
-        seed=1,
-    )
-    jitter = random.Random(2)
-    async with serving("faults", faults) as server:
+    async with serving("faults", UNRULY) as server:
         before, files = len(asyncio.all_tasks()), _open_files()
         async with AsyncHttpClient(
             base_url=server.url, retry=Retry(base_s=0.005), attempt_timeout_s=0.2
         ) as client:
-
-            async def cut(number: int) -> None:
-                call = asyncio.create_task(
-                    client.post("x", json=number, idempotent=True)
-                )
-                await asyncio.sleep(jitter.expovariate(100.0))
-                call.cancel()
-                await asyncio.gather(call, return_exceptions=True)
-
-            left = iter(range(calls))
-
-            async def worker() -> None:
-                for number in left:
-                    await cut(number)
-
-            await asyncio.gather(*[worker() for _ in range(100)])
+            await _cut(client, calls)
             stats = client.stats
             slots = stats.in_flight + stats.queued
             tasks = len(asyncio.all_tasks()) - before
@@ -150,6 +136,20 @@ async def _cancel(calls: int) -> tuple[int, int, int]:
             slots += client.stats.in_flight
         await asyncio.sleep(0.1)
         return slots, max(0, tasks), _open_files() - files
+
+
+async def _cut(client: AsyncHttpClient, calls: int) -> None:
+    """Cancel each of *calls* after a moment, a hundred of them at a time."""
+    jitter, left = random.Random(2), iter(range(calls))
+
+    async def worker() -> None:
+        for number in left:
+            call = asyncio.create_task(client.post("x", json=number, idempotent=True))
+            await asyncio.sleep(jitter.expovariate(100.0))
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+
+    await asyncio.gather(*[worker() for _ in range(100)])
 
 
 def _open_files() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +82,11 @@ async def run(
     attempt_timeout_s: float = 60.0,
 ) -> Run:
     """Make all calls at once, told nothing but what is passed."""
-    sent: list[float] = []
+    recovered: list[float] = []
 
     def note(event: Event) -> None:
         if event.kind == "recovered":
-            sent.append(event.at_s)
+            recovered.append(event.at_s)
 
     async with (
         serving("faults", faults) as server,
@@ -100,23 +99,26 @@ async def run(
             seed=faults.seed,
         ) as client,
     ):
-        limits: list[float] = []
-        watching = asyncio.create_task(_watch(client, limits))
-        started, loop_started = time.perf_counter(), asyncio.get_running_loop().time()
-        errors = await asyncio.gather(*[_one(client, i) for i in range(calls)])
-        seconds = time.perf_counter() - started
-        watching.cancel()
+        began = asyncio.get_running_loop().time()
+        seen = await _crowd(client, calls, path="x")
         counts = await server.counts()
-    failures = tuple(error for error in errors if error)
-    return Run(
-        calls=calls,
-        good=calls - len(failures),
-        seconds=seconds,
-        limits=tuple(limits),
-        recovered_s=sent[-1] - loop_started if sent else None,
-        errors=failures,
-        **counted(counts),
-    )
+    if recovered:
+        seen["recovered_s"] = recovered[-1] - began
+    return Run(calls=calls, **seen, **counted(counts))
+
+
+async def _crowd(client: AsyncHttpClient, calls: int, *, path: str) -> dict[str, Any]:
+    """Make *calls* at once, watching the limit; return the client's side of a `Run`."""
+    limits: list[float] = []
+    loop = asyncio.get_running_loop()
+    watching = asyncio.create_task(_watch(client, limits))
+    started = loop.time()
+    ended = await asyncio.gather(*[_one(client, i, path=path) for i in range(calls)])
+    seconds = loop.time() - started
+    watching.cancel()
+    errors = tuple(error for error in ended if error)
+    good = calls - len(errors)
+    return {"good": good, "seconds": seconds, "limits": tuple(limits), "errors": errors}
 
 
 def model_run(
@@ -127,33 +129,23 @@ def model_run(
     attempt_timeout_s: float = 60.0,
 ) -> Run:
     """Make all calls at once to a model of the server, in virtual time."""
-    limits: list[float] = []
 
     async def main() -> Run:
         model = FaultModel(faults)
-        client = ModelClient(
+        async with ModelClient(
             model=model,
             rate=rate,
             attempt_timeout_s=attempt_timeout_s,
             mint_idempotency_keys=True,
             seed=faults.seed,
-        )
-        async with client:
-            watching = asyncio.create_task(_watch(client, limits))
-            errors = await asyncio.gather(
-                *[_one(client, i, path=f"{MODEL}/x") for i in range(calls)]
-            )
-            watching.cancel()
-        failures = tuple(error for error in errors if error)
+        ) as client:
+            seen = await _crowd(client, calls, path=f"{MODEL}/x")
         return Run(
             calls=calls,
-            good=calls - len(failures),
-            seconds=asyncio.get_running_loop().time(),
-            limits=tuple(limits),
+            **seen,
             arrived=model.arrived,
             outcomes=dict(model.outcomes),
             duplicates=sum(n - 1 for n in model.worked.values()),
-            errors=failures,
         )
 
     return run_in_fake_time(main())
@@ -164,7 +156,7 @@ def counted(counts: dict[str, Any]) -> dict[str, Any]:
     return {name: counts[name] for name in ("arrived", "outcomes", "duplicates")}
 
 
-async def _one(client: AsyncHttpClient, number: int, *, path: str = "x") -> str:
+async def _one(client: AsyncHttpClient, number: int, *, path: str) -> str:
     try:
         await client.post(path, json=number, headers={"X-Request-Id": str(number)})
     except HttpClientError as error:
