@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import nox
@@ -146,6 +147,16 @@ def labs(session: nox.Session) -> None:
     sync(session, "test")
     with session.chdir("labs"):
         session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def fuzz(session: nox.Session) -> None:
+    """Run each reader on 100,000 inputs that atheris makes up."""
+    if sys.platform != "linux":
+        session.skip("atheris has wheels for Linux only")
+    sync(session, "fuzz")
+    program = "packages/aip-readers/tests/fuzz_readers.py"
+    session.run("python", program, *(session.posargs or ["-runs=100000"]))
 
 
 @nox.session(python=OLDEST, default=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,39 @@ def test_html_is_the_text_a_reader_sees(
     assert (record.start, record.end) == (0, len(HTML.encode()))
     chunk = next(split([record]))
     assert chunk.within == (0, len(record.text))
+
+
+@pytest.mark.parametrize("parser", ["selectolax", "standard library"])
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a<?php b ?>c", "ac"),
+        ("a<![CDATA[b]]>c<![", "ac"),
+        ("a<!-- b", "a"),
+        ("<p>a<p title='>'>b", "a\n\nb"),
+        ("<div>" * 20_000 + "deep", "deep"),
+        ("<a href='" * 20_000, ""),
+        ("1<" * 20_000, "1<" * 20_000),
+        ("<textarea><b></textarea>c", "<b>c"),
+        ("<head><title>t</title><p>a<title>b</title>", "a\n\nb"),
+    ],
+)
+def test_odd_html_is_read_in_linear_time(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parser: str,
+    html: str,
+    text: str,
+) -> None:
+    if parser == "selectolax":
+        pytest.importorskip("selectolax", reason="needs the extra html")
+    else:
+        monkeypatch.setitem(sys.modules, "selectolax.lexbor", None)
+    path = tmp_path / "odd.html"
+    path.write_text(html)
+    begun = time.process_time()
+    assert list(read_html(path)) == [text]
+    assert time.process_time() - begun < 5
 
 
 def make_pdf(*texts: str) -> bytes:

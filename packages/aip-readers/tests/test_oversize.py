@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from aip_readers import (
+    ErrorReport,
     Limits,
     OversizeError,
     ReadError,
@@ -121,3 +122,34 @@ def test_a_large_document_is_refused(tmp_path: Path) -> None:
 def test_refuses_an_unknown_policy() -> None:
     with pytest.raises(ValueError, match="on_oversize must be one of"):
         Limits(on_oversize="drop")  # type: ignore[arg-type]  # what a caller may write
+
+
+@pytest.mark.parametrize("policy", ["error", "skip", "truncate", "split"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32-be", "gbk"])
+def test_wide_lines_do_not_depend_on_blocks(
+    tmp_path: Path, policy: OnOversize, encoding: str
+) -> None:
+    path = tmp_path / "wide.txt"
+    text = "a\r\nbcd\n日日日\n日日日日\n\n日a日a日a日a\nend of it"
+    path.write_bytes(text.encode(encoding))
+    for size in 6, 7, 8, 12, 16:
+        results = []
+        for block in 1, 2, 3, 5, 7, 64:
+            report = ErrorReport()
+            reader = read_lines(
+                path,
+                block,
+                limits=limits(policy, size),
+                encoding=encoding,
+                on_error=report,
+            )
+            results.append((list(reader), str(report)))
+        assert results == [results[0]] * 6
+        bound = limits(policy, size)
+        reader = read_lines(path, limits=bound, encoding=encoding, on_error="skip")
+        for record in reader.records():
+            raw = reread(path, record.start, record.end)
+            assert raw.decode(encoding) == record.text
+            assert len(raw) <= size
+        if policy == "split":
+            assert "".join(results[0][0]) == text.replace("\r", "").replace("\n", "")

@@ -114,7 +114,7 @@ def _lexbor(html: str, parser: Any) -> tuple[str, str]:
     root = node.mem_id if node else 0
     down = True
     while node is not None:
-        tag = node.tag
+        tag = node.tag or "-instruction"  # <?php ... ?>, which has no name
         if down:
             if tag == "-text":
                 collector.text(node.text_content or "")

@@ -67,7 +67,7 @@ class WideLines:
                 self._at += width + (len(data) if passing else 0)
                 self._line += 1
                 passing = False
-            if not passing and len(held) > self._max_bytes:
+            if not passing and self._is_too_long(held):
                 held, passing = yield from self._too_long(held)
             if passing:
                 whole = len(held) - len(held) % width
@@ -82,6 +82,10 @@ class WideLines:
         while at % len(self._end) and at >= 0:
             at = held.find(self._end, at + 1)
         return at
+
+    def _is_too_long(self, held: bytearray) -> bool:
+        # A part of a unit may be a part of the line's end.
+        return len(held) - len(held) % len(self._end) > self._max_bytes
 
     def _whole(self, data: bytes) -> Iterator[WideLine]:
         """Yield one line whose end was found, or what the policy leaves of it."""
@@ -112,7 +116,7 @@ class WideLines:
             error = OversizeError(self._source, self._at, self._line, reason)
             settle(error, self._on_error)
         elif self._policy != "skip":
-            while len(held) > self._max_bytes:
+            while self._is_too_long(held):
                 piece = self._piece(held)
                 yield from self._good(piece)
                 self._at += len(piece)
