@@ -18,6 +18,8 @@ from tortured import DONE, FAILED, Torture, begun
 WRITES, COMPLETED = 100, 10
 PAGE_BYTES = 16384
 
+pytestmark = pytest.mark.timeout(600)  # on a busy machine
+
 
 async def test_an_error_at_the_kth_write_is_told_and_survived(
     memory_path: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -206,6 +207,26 @@ def test_more_vanished_sources_than_one_transaction_takes_are_all_removed(
 def test_a_store_is_used_inside_its_with_only(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="used outside its `with`"):
         SqliteStore(tmp_path / "s.db").embedder()
+
+
+def test_a_store_on_a_disk_that_cannot_be_written_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.db"
+    with SqliteStore(path) as store:
+        store.claim(spec="local", base_url=None, fulltext=None)
+        vectors = [(b"words".ljust(16), unit(1, 0))]
+        whole = part(["words"], restart=True, last=True)
+        store.commit(Write(vectors=vectors, parts=[whole]))
+    there = sorted(tmp_path.iterdir())
+    # The rights of a folder do not bind root, who may run this.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with SqliteStore(path, create=False) as store:
+        assert store.status().chunks == 1
+        assert len(store.by_words("words", k=5)) == 1
+        assert sorted(tmp_path.iterdir()) == there, "nothing is written beside it"
+        with pytest.raises(StoreError, match="readonly"):
+            store.commit(Write(vectors=[(b"more".ljust(16), unit(1, 0))]))
 
 
 def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from tortured import DONE, INTERRUPTED, begun
 KILLS, DRAINS = 200, 20
 BLOCKS = 4  # so that two workers can share them
 
+pytestmark = pytest.mark.timeout(600)  # on a busy machine
+
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 async def test_killed_at_any_moment_it_loses_and_doubles_nothing(

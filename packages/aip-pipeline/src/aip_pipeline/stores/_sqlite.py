@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,11 +64,7 @@ class SqliteStore:
             )
         try:
             with self._named():
-                self._connection = sqlite3.connect(
-                    self.path, timeout=30, isolation_level=None, check_same_thread=False
-                )
-                for pragma in sql.PRAGMAS:
-                    self._db.execute(pragma)
+                self._connect()
                 self._ensure_tables()
         except BaseException:
             self._close()
@@ -88,6 +85,29 @@ class SqliteStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _connect(self) -> None:
+        frozen = self._is_frozen()
+        name = f"{self.path.absolute().as_uri()}?immutable=1"
+        self._connection = sqlite3.connect(
+            name if frozen else self.path,
+            timeout=30,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=frozen,
+        )
+        for pragma in () if frozen else sql.PRAGMAS:
+            self._db.execute(pragma)
+
+    def _is_frozen(self) -> bool:
+        """Tell whether a whole store lies where nothing can be written, only read.
+
+        A WAL beside it means that a run goes on, or was killed: without a place to
+        write, what is in the WAL could not be seen.
+        """
+        if self._create or os.access(self.path.parent, os.W_OK):
+            return False
+        return not Path(f"{self.path}-wal").exists()
 
     def exists(self) -> bool:
         """Tell whether there is a file to open."""
