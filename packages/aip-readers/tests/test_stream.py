@@ -59,13 +59,14 @@ async def test_the_thread_is_at_most_so_many_batches_ahead() -> None:
 
 
 async def test_cancelling_waits_for_the_step_and_closes_the_iterator() -> None:
-    release = threading.Event()
+    entered, release = threading.Event(), threading.Event()
     closed = False
 
     def slow() -> Iterator[int]:
         nonlocal closed
         try:
             yield from range(1024)
+            entered.set()
             release.wait(5)
             yield 1
         finally:
@@ -76,7 +77,7 @@ async def test_cancelling_waits_for_the_step_and_closes_the_iterator() -> None:
             pass
 
     task = asyncio.create_task(consume())
-    await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(entered.wait, 5)
     task.cancel()
     await asyncio.sleep(0.01)
     assert not task.done()
