@@ -11,19 +11,21 @@ from labs import perform
 from labs.experiments.readers import _bench, _exact, _memory, lab
 
 PEAK = "peak over a bare interpreter"
+# asyncio alone takes 10.6 of the 12 MiB, and a window of 2 MiB with its decompressor
+# 4.6 of the 4.
+OTHERS_TAKE_MOST = "async batches", "zstd, its window 2 MiB"
 
 
 def test_what_is_exact_or_flat_is_so_in_the_quick_form() -> None:
     found = perform(lab, quick=True, only=("memory", "eager", "exact")).finding
     rows = [row for table in found.tables for row in table.rows]
-    peaks = [row for row in rows if row.work.endswith(PEAK)]
-    assert not [row for row in rows if row.met is False and row not in peaks]
-    # The bars in MiB are for a quiet machine and the full sizes, and some are missed
-    # by the interpreter's own modules; what may never happen is growth or a whole file.
+    assert not [row for row in rows if row.met is False]
+    peaks = [row for row in rows if row.work.endswith(PEAK) and row.met is not None]
     for row in peaks:
         measured = [float(number) for number in re.findall(r"[\d.]+", row.measured)]
-        assert max(measured) < 24
-        assert max(measured) - min(measured) < 2
+        bar = float(row.bar.split()[1])
+        assert max(measured) <= bar + 3 * row.work.startswith(OTHERS_TAKE_MOST)
+    assert len(peaks) > 5
     assert [table.title for table in found.tables] == ["memory", "eager", "exact"]
     assert found.charts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, islice
@@ -17,6 +17,9 @@ from labs import MIB, Row, Spread, spread
 CHILD = Path(__file__).with_name("_child.py")
 TIMEOUT_S = 900.0
 WORDS = 20_000
+NOT_ASCII = 0.08
+ACCENTS = str.maketrans("aeiou", "äéîøü")
+CYRILLIC = str.maketrans("abcdefghilmnoprstu", "абцдефгхилмнопрсту")
 UNIT = 8 * MIB
 """Bytes of text that differ; files of any size repeat them."""
 
@@ -105,38 +108,67 @@ def row_of(
 
 
 def vocabulary(random: Random) -> list[str]:
-    """Make words of which 8 in 100, by use, are not ASCII."""
+    """Make words of ASCII, each of one to three syllables."""
     onsets, vowels = (
         ["b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "st", "tr"],
         "aeiou",
     )
-    words = []
-    for _ in range(WORDS):
-        parts = random.randint(1, 3)
-        words.append(
-            "".join(random.choice(onsets) + random.choice(vowels) for _ in range(parts))
+    return [
+        "".join(
+            random.choice(onsets) + random.choice(vowels)
+            for _ in range(random.randint(1, 3))
         )
-    strange = str.maketrans("aeiou", "äéîøü")
-    for at in random.sample(range(WORDS), WORDS * 8 // 100):
-        words[at] = words[at].translate(strange)
-    return words
+        for _ in range(WORDS)
+    ]
 
 
-def sentences(*, seed: int = 1) -> Iterator[str]:
-    """Yield sentences of Zipf English, for ever."""
+def strange(word: str, number: int) -> str:
+    """Write a word with something that is not ASCII, as English texts have it.
+
+    Of 16 words 11 have an apostrophe, a quote, a dash or an ellipsis of typographers,
+    three an accent, one is in Cyrillic, and one is Chinese or comes with an emoji.
+    """
+    kinds = (
+        *[f"{word}’s"] * 5,  # noqa: RUF001  # as typographers write it
+        *[f"“{word}”"] * 3,
+        *[f"{word} —"] * 2,
+        f"{word}…",
+        *[accented(word, number)] * 3,
+        word.translate(CYRILLIC),
+        f"{word} 😀" if number // 16 % 2 else f"漢字{chr(0x4E00 + number % 5000)}",
+    )
+    return kinds[number % 16]
+
+
+def accented(word: str, _: int = 0) -> str:
+    """Write a word with accents, all of them of Latin-1."""
+    return word.translate(ACCENTS)
+
+
+def sentences(
+    *, seed: int = 1, strangely: Callable[[str, int], str] = strange
+) -> Iterator[str]:
+    """Yield sentences of Zipf English, for ever; 8 of 100 words are not ASCII."""
     random = Random(seed)
     words = vocabulary(random)
+    odd = [strangely(word, number) for number, word in enumerate(words)]
     weights = list(accumulate(1 / rank for rank in range(1, WORDS + 1)))
     while True:
-        drawn = random.choices(words, cum_weights=weights, k=4096)
+        drawn = [
+            odd[number] if random.random() < NOT_ASCII else words[number]
+            for number in random.choices(range(WORDS), cum_weights=weights, k=4096)
+        ]
         for start in range(0, 4096, 16):
             yield " ".join(drawn[start : start + random.randint(6, 16)]).capitalize()
 
 
-def text_unit(size: int) -> bytes:
-    """Make *size* bytes of lines, with paragraphs, and a blank or two to clean."""
+def text_unit(size: int, *, latin: bool = False) -> bytes:
+    """Make *size* bytes of lines, with paragraphs, and a blank or two to clean.
+
+    Where it is *latin*, what is not ASCII has accents, and is Latin-1.
+    """
     lines, made = [], 0
-    source = sentences()
+    source = sentences(strangely=accented if latin else strange)
     for number in range(size):
         line = ". ".join(islice(source, 2)) + (".\n\n" if not number % 6 else ".\n")
         if number % 25 == 0:

@@ -150,6 +150,20 @@ def gzip_lines_module(path: str) -> None:
             pass
 
 
+def zstd_bare(path: str) -> None:
+    """Decompress frames by the decompressor alone."""
+    from backports import zstd
+
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
+        frame, data = zstd.ZstdDecompressor(), b""
+        while data or (data := file.read(BLOCK // 4)):
+            frame.decompress(data, BLOCK)
+            while not frame.eof and not frame.needs_input:
+                frame.decompress(b"", BLOCK)
+            data = frame.unused_data if frame.eof else b""
+            frame = zstd.ZstdDecompressor() if frame.eof else frame
+
+
 def csv_rows(path: str) -> None:
     """Read rows."""
     from aip_readers import read_csv
@@ -235,6 +249,13 @@ def split_langchain(path: str) -> None:
         chunk_size=1000, chunk_overlap=100, add_start_index=True
     )
     consume(splitter.create_documents([text]))
+
+
+def asyncio_alone(_: str) -> None:
+    """Run an async program that does nothing."""
+    import asyncio
+
+    asyncio.run(asyncio.sleep(0))
 
 
 def stream_batches(path: str) -> None:

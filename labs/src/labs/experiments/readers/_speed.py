@@ -41,6 +41,7 @@ class Bar(NamedTuple):
 BARS = (
     Bar("blocks", "blocks", "bare readinto loop", "blocks_bare", 0.95, "text"),
     Bar("lines, ceiling on", "lines", "for line in open()", "lines_bare", 1.3, "text"),
+    Bar("lines, Latin-1 only", "lines", "for line in open()", "lines_bare", 1.3, "latin"),
     Bar("lines as records", "line_records", "the same loop", "lines_bare", 0.75, "text"),
     Bar("JSONL, [fast]", "jsonl", "map(orjson.loads)", "jsonl_orjson", 0.95, "jsonl"),
     Bar("JSONL records", "jsonl_records", "the same", "jsonl_orjson", 0.6, "jsonl"),
@@ -72,15 +73,18 @@ def _files(folder: Path, size: int) -> dict[str, tuple[Path, int]]:
     unit = text_unit(min(size, UNIT))
     small = repeated(folder / "small", unit, size // SLOW)
     text = repeated(folder / "text", unit, size)
+    latin = repeated(folder / "latin", text_unit(min(size, UNIT), latin=True), size)
     lines = repeated(folder / "jsonl", jsonl_unit(min(size, UNIT)), size)
     # The suffix is nothing to the readers; igzip and gzip do not care either.
     zipped = members(folder / "gzip", unit, gzip.compress(unit, 6), size)
     warm = unit[: unit.index(b"\n", 4096) + 1]
     (folder / "text.warm").write_bytes(warm)
+    (folder / "latin.warm").write_bytes(warm)
     (folder / "gzip.warm").write_bytes(gzip.compress(warm))
     (folder / "jsonl.warm").write_bytes(jsonl_unit(4096))
     return {
         "text": (text, text.stat().st_size),
+        "latin": (latin, latin.stat().st_size),
         "small": (small, small.stat().st_size),
         "jsonl": (lines, lines.stat().st_size),
         "gzip": (zipped, size),
