@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from labs._result import Chart, Series
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by readers who do not see red and green.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MODEL_COLOUR = "#888888"
+INCHES = 6.0, 4.0  # small: the text is read on a phone
+BAR_INCHES = 0.16  # room for one bar that lies down, and its figure
+NAME_CHARS = 36  # a longer name is broken into lines
 MOST_NAMES = 5  # bars side by side; more lie one under the other
 STYLE: dict[RcKeyType, object] = {
     "axes.spines.top": False,
@@ -47,15 +51,23 @@ def _draw(chart: Chart, into: Path | io.StringIO, *, kind: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure as Canvas  # noqa: PLC0415
 
-    wide = _lies_down(chart)
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7, 6 if wide else 4), layout="constrained")
+        canvas = Canvas(figsize=_inches(chart), layout="constrained")
         FigureCanvasAgg(canvas)
         _fill(canvas.subplots(), chart)
         if len(chart.series) > 1:
             canvas.legend(loc="outside upper left", ncols=3, frameon=False)
         metadata = {"Date": None} if kind == "svg" else {}
         canvas.savefig(into, format=kind, dpi=150, metadata=metadata)
+
+
+def _inches(chart: Chart) -> tuple[float, float]:
+    """Give width and height; bars that lie down need a height of their own."""
+    width, height = INCHES
+    if _lies_down(chart):
+        bars = sum(len(series.xs) for series in chart.series)
+        height = max(height, BAR_INCHES * bars + 1.5)
+    return width, height
 
 
 def _lies_down(chart: Chart) -> bool:
@@ -76,16 +88,19 @@ def _fill(axes: Axes, chart: Chart) -> None:
             _points(axes, series, joined=chart.kind == "line", colour=colour)
     x, y = (chart.y, chart.x) if wide else (chart.x, chart.y)
     axes.set(title=chart.title, xlabel=x, ylabel=y)
+    # Bars that lie down have their values along the other axis.
+    log_x, log_y = (chart.log_y, chart.log_x) if wide else (chart.log_x, chart.log_y)
+    if log_x:
+        axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
     if wide:
         axes.invert_yaxis()
-        axes.set_xlim(left=0, right=axes.get_xlim()[1] * 1.05)
+        left, right = axes.get_xlim()
+        axes.set_xlim(left=left if log_x else 0, right=right * (2 if log_x else 1.05))
         axes.grid(visible=False, axis="y")
-    elif not chart.log_y:
+    elif not log_y:
         axes.set_ylim(bottom=0)
-    if chart.log_x:
-        axes.set_xscale("log")
-    if chart.log_y:
-        axes.set_yscale("log")
 
 
 def _bars(
@@ -101,8 +116,9 @@ def _bars(
         "capsize": 3,
     }
     if wide:
+        names = [fill(name, NAME_CHARS) for name in names]
         drawn = axes.barh(at, series.ys, width * 0.95, xerr=_ends(series), **look)
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names, fontsize=7.5)
     else:
         drawn = axes.bar(at, series.ys, width * 0.95, yerr=_ends(series), **look)
         axes.set_xticks(range(len(names)), names)

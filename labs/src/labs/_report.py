@@ -26,14 +26,16 @@ figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 .good { color: #006b3c; font-weight: 600; } .bad { color: #b00020; font-weight: 600; }
 table.sides td:first-child { width: 30%; } table.sides td:last-child { width: 20%; }
 table.sides { break-inside: avoid; }
-.aside { color: #555; font-size: .85rem; }
+.aside { color: #555; font-size: .85rem; font-weight: 400; }
 @media (max-width: 40rem) {
-  .verdicts th { display: none; }
-  .verdicts td { display: block; border: 0; padding: 0; }
-  .verdicts td:nth-child(3)::before { content: "claimed: "; color: #555; }
-  .verdicts td:nth-child(4)::before { content: "measured: "; color: #555; }
-  .verdicts tr { display: block; border-bottom: 1px solid #ddd; padding: .6rem 0; }
+  .cards th { display: none; }
+  .cards td { display: block; border: 0; padding: 0; }
+  .cards td:first-child { font-weight: 600; }
+  .cards td[data-name]:not(:empty)::before { content: attr(data-name) ": ";
+    color: #555; font-weight: 400; }
+  .cards tr { display: block; border-bottom: 1px solid #ddd; padding: .6rem 0; }
 }
+tr, figure { break-inside: avoid; } caption { break-after: avoid; }
 @media print { h2 { break-before: page; } a { color: inherit; text-decoration: none; } }
 """
 
@@ -60,12 +62,14 @@ def page(results: Sequence[Result], *, where: Mapping[str, str]) -> str:
 def _verdicts(results: Sequence[Result]) -> str:
     rows = [
         f"<tr><td><a href='#{_anchor(each)}'>{_e(each.experiment.id)}</a>"
-        f"<td>{_e(each.experiment.title)}<td>{_e(each.experiment.claim)}"
-        f"<td>{_e(each.finding.measured)}<td>{_verdict(each.finding)}</tr>"
+        f"<td>{_e(each.experiment.title)}"
+        f"<td data-name=claimed>{_e(each.experiment.claim)}"
+        f"<td data-name=measured>{_e(each.finding.measured)}"
+        f"<td>{_verdict(each.finding)}</tr>"
         for each in results
     ]
     head = "<tr><th>lab<th>title<th>claimed<th>measured<th>verdict</tr>"
-    return f"<table class=verdicts>{head}{''.join(rows)}</table>"
+    return f"<table class=cards>{head}{''.join(rows)}</table>"
 
 
 def _facts(where: Mapping[str, str]) -> str:
@@ -118,13 +122,15 @@ def _figures(found: Finding) -> str:
 def _table(table: Table) -> str:
     met = {True: "<span class=good>yes</span>", False: "<span class=bad>no</span>"}
     rows = [
-        f"<tr><td>{_e(row.work)}<td>{_e(row.reference)}<td>{_e(row.bar)}"
-        f"<td>{_e(row.measured)}<td>{'' if row.met is None else met[row.met]}</tr>"
+        f"<tr><td>{_e(row.work)}<td data-name=reference>{_e(row.reference)}"
+        f"<td data-name=bar>{_e(row.bar)}<td data-name=measured>{_e(row.measured)}"
+        f"<td data-name=met>{'' if row.met is None else met[row.met]}</tr>"
         for row in table.rows
     ]
     head = "<tr><th>work<th>reference<th>bar<th>measured<th>met</tr>"
     caption = f"<caption>{_e(table.title)}</caption>"
-    return f"<div class=wide><table>{caption}{head}{''.join(rows)}</table></div>"
+    body = f"{caption}{head}{''.join(rows)}"
+    return f"<div class=wide><table class=cards>{body}</table></div>"
 
 
 def _comparison(comparison: Comparison) -> str:
