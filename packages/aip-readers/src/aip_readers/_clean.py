@@ -120,9 +120,9 @@ class Cleaner:
         With ``form="none"`` there is nothing to map: that is a ValueError.
 
         >>> from aip_readers import Record
-        >>> pieces = [Record("a", " e\u0301 te\t b", 0, 9, 1, None, {})]
+        >>> pieces = [Record("a", " e\u0301 to\t b", 0, 9, 1, None, {})]
         >>> [(piece.text, piece.span(0, 1)) for piece in Cleaner().trace(pieces)]
-        [('é t', (1, 4)), ('e b', (6, 7))]
+        [('é t', (1, 4)), ('o b', (6, 7))]
         """
         if self.form == "none":
             raise ValueError("form='none' changes nothing: spans of records serve")
