@@ -241,6 +241,26 @@ def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_two_that_make_one_store_at_once_make_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, genuine = tmp_path / "s.db", SqliteStore._transaction
+    first: list[bool] = []
+
+    @contextmanager
+    def overtaken(self: SqliteStore) -> Iterator[sqlite3.Connection]:
+        if not first:
+            first.append(True)
+            with SqliteStore(path):
+                pass
+        with genuine(self) as db:
+            yield db
+
+    monkeypatch.setattr(SqliteStore, "_transaction", overtaken)
+    with SqliteStore(path) as store:
+        assert list(store.verify(repair=False)) == []
+
+
 def test_full_text_cannot_be_left_out_later(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "s.db") as store:
         store.claim(spec="local", base_url=None, fulltext=None)
@@ -264,8 +284,10 @@ def test_a_status_tells_whether_a_run_is_writing(tmp_path: Path) -> None:
         store.commit(Write(vectors=vectors, parts=[letter]))
         with SqliteStore(tmp_path / "s.db") as other:
             assert other.status().running
-    (tmp_path / "s.db.lock").touch()
     with SqliteStore(tmp_path / "s.db") as store:
+        (tmp_path / "s.db.lock").touch()
+        assert not store.status().running
+        (tmp_path / "s.db.lock").unlink()
         assert not store.status().running
 
 
