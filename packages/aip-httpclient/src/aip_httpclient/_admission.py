@@ -79,7 +79,6 @@ class Admission:
             self.pace.spend(now, cost=cost)
         self.taken += 1
         self.gate.sent += 1
-        self.limit.cohort.send(now, crowd=self.taken)
         return True
 
     async def enter(self, *, cost: float, again: bool = False) -> None:
@@ -162,7 +161,6 @@ class Admission:
         self.taken += 1
         self.queued -= 1
         self.gate.sent += 1
-        self.limit.cohort.send(now, crowd=self.taken)
         waiter.future.set_result(None)
 
     def _wake_at(self, at: float) -> None:

@@ -131,8 +131,12 @@ class Call:
 
     def _count(self, kind: Kind, now: float) -> None:
         engine = self._engine
+        admission = engine.admission
         self._sent += 1
-        engine.admission.pace.taken_in += 1
+        admission.pace.taken_in += 1
+        # By the same clock reading as its answer will be told with, not admission's:
+        # on a busy machine a task may wake long after it was let out.
+        admission.limit.cohort.send(now, crowd=admission.taken)
         engine.tally.sent += 1
         if engine.on_event is not None:
             self._tell(kind, now)

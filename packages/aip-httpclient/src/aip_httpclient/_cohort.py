@@ -7,6 +7,7 @@ import math
 _QUICKER = 0.6
 _LEAST = 12.0
 _FEWEST = 6
+_PATIENCE = 8.0
 
 
 class Cohort:
@@ -73,7 +74,9 @@ class Cohort:
             return self._first(rtt_s, started=started)
         if self._until == math.inf and self._sent >= self._needed:
             self._until = now
-        if self._sent < _FEWEST and self._until < math.inf:
+        if self._until < math.inf and (
+            self._sent < _FEWEST or now > self._until + _PATIENCE * rtt_s
+        ):
             self.restart(now, size=self._needed)  # most of it was lost
         if started < self._since:
             return False

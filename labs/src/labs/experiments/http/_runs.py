@@ -80,6 +80,7 @@ async def run(
     calls: int,
     rate: Rate | None = None,
     attempt_timeout_s: float = 60.0,
+    concurrency: int | None = None,
 ) -> Run:
     """Make all calls at once, told nothing but what is passed."""
     recovered: list[float] = []
@@ -92,6 +93,7 @@ async def run(
         serving("faults", faults) as server,
         AsyncHttpClient(
             base_url=server.url,
+            concurrency="adaptive" if concurrency is None else concurrency,
             rate=rate,
             attempt_timeout_s=attempt_timeout_s,
             mint_idempotency_keys=True,
