@@ -97,9 +97,12 @@ def fuzz_text(data: bytes) -> None:
         pieces = read_chunks(path, size, encoding=encoding, on_error=tell).records()
         return drain(pieces)[0]
 
-    one, other = reader(7, told), reader(65536, many)
+    one = reader(7, told)
     if not is_archive(data):
         check(one, data, encoding, exact=not marked(data))
+    # What costs another pass is asked of every fourth input.
+    if sum(kind) % 4 == 0 and not is_archive(data):
+        other = reader(65536, many)
         assert told == many
         assert "".join(r.text for r in one) == "".join(r.text for r in other)
 
@@ -107,18 +110,20 @@ def fuzz_text(data: bytes) -> None:
 def fuzz_lines(data: bytes) -> None:
     kind, data = sum(data[:1]), data[1:]
     encoding = ENCODINGS[kind % len(ENCODINGS)]
-    policy: Any = POLICIES[kind // 8 % 4]
+    policy: Any = POLICIES[kind // 4 % 4]
     limits = Limits(max_record_bytes=4 + kind % 30, on_oversize=policy)
     path = write(data)
     rest: dict[str, Any] = {"limits": limits, "encoding": encoding}
     records, _ = drain(read_lines(path, on_error=lambda _: None, **rest).records())
-    texts, _ = drain(read_lines(path, 5, on_error=lambda _: None, **rest))
-    assert [record.text for record in records] == texts
     if not is_archive(data):
         check(records, data, encoding, exact=not marked(data))
+    if kind % 4:
+        return
+    texts, _ = drain(read_lines(path, 5, on_error=lambda _: None, **rest))
+    assert [record.text for record in records] == texts
     replaced, _ = drain(read_lines(path, on_error=lambda _: "replace", **rest))
     assert len(replaced) >= len(texts)
-    for at in range(0, len(records), 7):
+    for at in range(0, len(records), 16):
         start, line = records[at].end, records[at].line
         again = open_records(
             path, format="lines", start=start, start_line=line, on_error="skip", **rest
@@ -228,14 +233,15 @@ def _length(text: str) -> int:
 def fuzz_split(data: bytes) -> None:
     kind, text = sum(data[:1]), data[1:].decode("utf-8", "replace")
     size = 1 + kind % 40
-    length: Callable[[str], int] | None = _length if kind % 3 == 0 else None
+    length: Callable[[str], int] | None = _length if kind % 5 == 0 else None
     splitter = Splitter(size=size, overlap=kind % (size // 2 + 1), length=length)
     raw = text.encode()
     path = write(raw)
     if is_archive(raw) or b"\0" in raw or marked(raw):
         return
     chunks = list(splitter.split(open_records(path)))
-    assert chunks == list(splitter.split(read_chunks(path, 11).records()))
+    if kind % 4 == 0:
+        assert chunks == list(splitter.split(read_chunks(path, 11).records()))
     covered = 0
     for chunk in chunks:
         assert clean(raw[chunk.start : chunk.end].decode()) == chunk.text
@@ -243,7 +249,7 @@ def fuzz_split(data: bytes) -> None:
         assert covered < chunk.end
         covered = chunk.end
     assert not clean(raw[covered:].decode())
-    if chunks:
+    if chunks and kind % 4 == 1:
         chunk = chunks[len(chunks) // 2]
         again = open_records(path, start=chunk.start, start_line=chunk.line)
         rest = splitter.split(again, first_ordinal=chunk.ordinal)
@@ -297,7 +303,7 @@ def run_one(target: str, options: list[str]) -> int:
         for number, seed in enumerate(SEEDS.get(target, [b"\0abc"])):
             (Path(corpus) / str(number)).write_bytes(seed)
         bounds = (
-            "-max_len=300",
+            "-max_len=120",
             "-timeout=20",
             "-rss_limit_mb=2048",
             "-print_final_stats=1",

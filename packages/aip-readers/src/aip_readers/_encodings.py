@@ -96,10 +96,13 @@ def _stateless(encoding: str) -> Decode:
     return decode
 
 
-def detect(head: bytes, source: str) -> str:
-    """Guess the encoding of *head*; needs the extra ``detect`` unless it is UTF-8."""
+def detect(head: bytes, source: str, *, whole: bool) -> str:
+    """Guess the encoding of *head*, the *whole* of a source or the beginning of it.
+
+    Needs the extra ``detect`` unless it is UTF-8.
+    """
     try:
-        codecs.utf_8_decode(head, "strict", False)  # C function
+        codecs.utf_8_decode(head, "strict", whole)  # C function
     except UnicodeDecodeError:
         pass
     else:

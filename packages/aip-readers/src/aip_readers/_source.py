@@ -49,6 +49,8 @@ class ByteSource:
         self._ahead = b""
         self._head = b""
         self._members: MemberStream | None = None
+        # Whether more was read than the limit of the whole allows.
+        self._is_over = False
         self._direct = False
         self._file = open_raw(path)
         self.bytes_total = self._file.size
@@ -183,10 +185,11 @@ class ByteSource:
     def _bounded(self, block: bytes, ceiling: int) -> bytes:
         """Give what the ceiling allows first, then the error."""
         room = ceiling - self.position
-        if block and room <= 0:
+        if self._is_over or (block and room <= 0):
             reason = f"the source holds more than max_bytes={ceiling}"
             raise LimitError(self.name, self.position, None, reason)
-        return block[:room] if room > 0 else block
+        self._is_over = len(block) > room
+        return block[:room] if self._is_over else block
 
     def close(self) -> None:
         """Close the file; safe to call again."""

@@ -45,7 +45,9 @@ def find_encoding(
         data += block
     name, mark = marked(data)
     if not name:
-        name = detect(data, source.name) if encoding == "detect" else encoding
+        name = encoding
+        if encoding == "detect":
+            name = detect(data, source.name, whole=len(data) < wanted)
     return name, mark, data[mark:]
 
 
