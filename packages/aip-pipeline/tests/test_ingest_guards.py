@@ -212,5 +212,6 @@ async def test_the_loop_is_not_held_up(folder: Path, server: OpenAIServer) -> No
     write_jsonl(folder / "many.jsonl", 20_000)
     ingestion = await run(folder, server)
     assert ingestion.report.stored == 20_010
-    # A busy machine alone may hold up one wake-up in a hundred for longer than that.
-    assert 0 < ingestion.loop_lag_s.quantile_s(0.95) < 0.3
+    # The bar for the late ones is the lab's (`labs run ingest --only lag`): here other
+    # tests run beside it.
+    assert 0 < ingestion.loop_lag_s.quantile_s(0.5) < 0.1
