@@ -25,6 +25,8 @@ CLAIMED_MIB = 95.47
 CLAIMED_RATIO = 13_000
 CLAIMED_KIB = 7.4
 CHUNK_SIZE = 1024
+# By so much the peak of 6 KiB differs from run to run of the same size.
+NOISE_BYTES = 2 * KIB
 
 
 def at_once(path: str) -> int:
@@ -69,7 +71,7 @@ def lab(quick: bool) -> Finding:
         found = peaks(folder, sizes=sizes, broken=at_once, right=in_chunks)
     small, large = found
     share = large.size / SIZE
-    flat = large.right <= 1.1 * small.right
+    flat = large.right <= 1.1 * small.right + NOISE_BYTES
     names = {"broken": "at once", "right": "in chunks"}
     return Finding(
         measured=(
