@@ -66,6 +66,13 @@ def prepare(folder: Path, server: OpenAIServer) -> Run:
     return made
 
 
+async def embedded(server: OpenAIServer, number: int) -> None:
+    """Wait until the server has embedded so many texts."""
+    async with asyncio.timeout(30):
+        while len(server.embedded) < number:
+            await asyncio.sleep(0.005)
+
+
 async def test_law_1_never_pay_twice(
     folder: Path, server: OpenAIServer, prepare: Run
 ) -> None:
@@ -201,19 +208,21 @@ async def test_law_8_the_loop_never_blocks(
 async def test_law_9_one_interrupt_drains_two_stop_and_both_resume(
     folder: Path, server: OpenAIServer, prepare: Run
 ) -> None:
-    server.delay_s = 0.02
-    loop = asyncio.get_running_loop()
+    server.delay_s = 0.05
     drained = prepare(batch_size=8)
-    loop.call_later(0.15, drained.drain)
-    report = await drained.run()
+    going = asyncio.create_task(drained.run())
+    await embedded(server, 80)
+    drained.drain()
+    report = await going
     assert drained.interrupted
     assert report.stored < 600
     kept = len(server.embedded) - len(CANARY_TEXTS)
     assert report.embedded == kept, "what was in flight is stored"
     stopped = prepare(batch_size=8)
     going = asyncio.create_task(stopped.run())
-    loop.call_later(0.1, stopped.drain)
-    loop.call_later(0.11, going.cancel)
+    await embedded(server, len(server.embedded) + 80)
+    stopped.drain()
+    going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
     last = await prepare().run()
