@@ -69,7 +69,7 @@ def prepare(folder: Path, server: OpenAIServer) -> Run:
 async def embedded(server: OpenAIServer, number: int) -> None:
     """Wait until the server has embedded so many texts."""
     async with asyncio.timeout(30):
-        while len(server.embedded) < number:
+        while len(server.embedded) < number:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.005)
 
 
