@@ -149,7 +149,7 @@ def labs(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
 
 
-@nox.session(python=OLDEST)
+@nox.session(python=OLDEST, default=False)
 def fuzz(session: nox.Session) -> None:
     """Run each reader on 100,000 inputs that atheris makes up."""
     if sys.platform != "linux":

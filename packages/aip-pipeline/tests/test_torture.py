@@ -59,6 +59,7 @@ async def test_drained_at_any_moment_it_throws_nothing_away(memory_path: Path) -
                 assert "stopping: finishing what is in flight" in told[0]
                 await torture.check_interrupted()
             else:
-                assert ended == DONE
+                # The signal came when all was done, or when the run had ended.
+                assert ended in {DONE, -signal.SIGTERM}
                 torture.check_complete()
         await torture.complete()

@@ -112,8 +112,8 @@ class MemberStream:
                 continue
             out = self._step(size)
             if out:
+                self._check_ratio(len(out))
                 self.given += len(out)
-                self._check_ratio()
                 return out
 
     def _fill(self) -> bool:
@@ -200,8 +200,8 @@ class MemberStream:
         self._careful = make is codec.careful
         self._behind = None if self._seekable else Behind(codec.careful())
 
-    def _check_ratio(self) -> None:
-        given = self.given - self._base.unpacked
+    def _check_ratio(self, more: int) -> None:
+        given = self.given + more - self._base.unpacked
         used = self._taken - self._base.packed
         if given > FREE and given > used * self._limits.max_ratio:
             times = f"max_ratio={self._limits.max_ratio:g}"
