@@ -125,7 +125,9 @@ def test_a_days_quota_is_no_rate() -> None:
     assert not pace.active
 
 
-@pytest.mark.parametrize("text", ["", "0", "-5", "many", "1e9", "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-5", "many", "1e9", "٣", "9" * 400, "9" * 5000]
+)
 def test_an_unreadable_limit_is_passed_over(text: str) -> None:
     pace = Pace(None)
     pace.on_headers({"x-ratelimit-limit-tokens": text}, 1.0)
@@ -144,6 +146,13 @@ def test_what_429s_teach_outlives_what_was_stated() -> None:
     assert learned == pytest.approx(51 / 10 * 0.99)
     pace.on_headers(stated, 31.0)
     assert pace.per_s == learned
+
+
+def test_limits_that_alternate_are_taken_over_once_each() -> None:
+    pace = Pace(None)
+    for limit in "600", "1200", "600", "1200", "600":
+        pace.on_headers({"x-ratelimit-limit-requests": limit}, 1.0)
+    assert pace.per_s == pytest.approx(20)
 
 
 @pytest.mark.parametrize("limiter", ["bucket", "window"])

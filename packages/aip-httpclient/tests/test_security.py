@@ -7,8 +7,10 @@ import json
 import logging
 import pickle
 import ssl
+import time
 import traceback
 import tracemalloc
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -272,6 +274,34 @@ def test_the_credentials_in_an_address_are_masked() -> None:
     assert redactor.text(said) == "*** *** *** 123456"
 
 
+TOKEN = ".".join(f"eyJ{n}-abc_DEF-ghi_JKL" for n in range(40))
+
+
+@pytest.mark.parametrize("cut", [17, 400, 798])
+def test_an_echo_that_is_cut_off_is_masked_and_soon(cut: int) -> None:
+    redactor = Redactor([{"Authorization": f"Bearer {TOKEN}"}], url=URL("http://h/"))
+    began = time.process_time()
+    assert redactor.text(f"invalid token {TOKEN[:cut]}") == "invalid token ***"
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [("-" * 20 + "abcdef", "-" * 2000), ("\\" * 12 + "xyz", "\\" * 2000)],
+)
+def test_what_nearly_matches_takes_no_time(secret: str, said: str) -> None:
+    redactor = Redactor([{"X-Api-Key": secret}], url=URL("http://h/"))
+    began = time.process_time()
+    redactor.text(said)
+    assert time.process_time() - began < 1
+
+
+def test_user_and_password_are_masked_as_the_header_they_become() -> None:
+    redactor = Redactor([], url=URL(f"http://user:{SECRET}@h/"))
+    sent = b64encode(f"user:{SECRET}".encode()).decode()
+    assert redactor.text(f"Authorization: Basic {sent}") == "Authorization: Basic ***"
+
+
 def raw_answer(answer: bytes) -> Callable[..., Awaitable[None]]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -335,11 +365,12 @@ async def test_a_method_in_small_letters_is_the_same() -> None:
     assert (caught.value.method, caught.value.attempts) == ("GET", 6)
 
 
-@pytest.mark.parametrize("path", [None, 7, b"x"])
-async def test_a_path_that_is_no_text_is_refused(path: object) -> None:
+@pytest.mark.parametrize("path", [None, 7, b"x", URL(f"http://u:{SECRET}@h/x")])
+async def test_a_path_that_is_no_text_is_refused_and_not_shown(path: object) -> None:
     async with AsyncHttpClient(base_url="http://127.0.0.1:9") as client:
-        with pytest.raises(InvalidRequest, match=r"path .* not str"):
+        with pytest.raises(InvalidRequest, match=r"path .* not str") as caught:
             await client.get(path)  # type: ignore[arg-type]  # the point
+    assert SECRET not in str(caught.value)
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused_at_once() -> None:

@@ -38,8 +38,8 @@ class Addresses:
             InvalidRequest: *path* is no address, and there is no base to join it to.
         """
         if not isinstance(path, str):
-            kind = type(path).__name__
-            raise InvalidRequest(f"path {path!r} is of type {kind}, not str")
+            # Not shown: it may hold a password or a key.
+            raise InvalidRequest(f"the path is of type {type(path).__name__}, not str")
         found = self._known.get(path)
         if found is None:
             url = self._join(path)

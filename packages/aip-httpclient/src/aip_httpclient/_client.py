@@ -417,8 +417,7 @@ async def _carry(call: Call) -> Response:
 def _method(method: object) -> str:
     if isinstance(method, str):
         return method.upper()
-    kind = type(method).__name__
-    raise InvalidRequest(f"method {method!r} is of type {kind}, not str")
+    raise InvalidRequest(f"the method is of type {type(method).__name__}, not str")
 
 
 def _limit(concurrency: object) -> Limit:
@@ -438,5 +437,6 @@ def _expect(name: str, value: object, kind: type) -> None:
 
 def _sendable(request: object) -> Request:
     if not isinstance(request, Request):
-        raise InvalidRequest(f"map takes Request objects, not {request!r:.80}")
+        kind = type(request).__name__
+        raise InvalidRequest(f"map takes Request objects, not {kind}")
     return request

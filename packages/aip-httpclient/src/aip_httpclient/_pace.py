@@ -37,6 +37,10 @@ class _Clock:
         self.at = max(self.at, now - self.burst_s) + amount * self.interval_s
 
 
+_STATED_MOST = 16
+"""Different limits of one kind that are taken over: two models may state two."""
+
+
 class Pace:
     """Keep the declared rate, or the one the server states, or that its 429s teach.
 
@@ -71,7 +75,7 @@ class Pace:
             "requests": rate is not None and rate.requests is not None,
             "tokens": rate is not None and rate.tokens is not None,
         }
-        self._stated: dict[str, float] = {}
+        self._stated: dict[str, set[float]] = {}
         # What was left unused is caught up with, up to 1 % of a window.
         burst_s = rate.per_s * _BURST_SHARE if rate else 0.0
         if rate is not None and rate.requests:
@@ -134,9 +138,10 @@ class Pace:
         for kind, declared in self._declared.items():
             limit = None if declared else stated_limit(headers, kind)
             # Once per limit: what 429s have taught since then is nearer the truth.
-            if limit is None or self._stated.get(kind) == limit:
+            seen = self._stated.setdefault(kind, set())
+            if limit is None or limit in seen or len(seen) >= _STATED_MOST:
                 continue
-            self._stated[kind] = limit
+            seen.add(limit)
             if kind == "requests":
                 self._learn(now, limit / MINUTE_S)
             else:

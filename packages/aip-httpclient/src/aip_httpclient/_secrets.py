@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from html import escape
@@ -51,7 +52,8 @@ def masked(address: str) -> str:
 class Redactor:
     """Mask the credentials of a request wherever the server echoes them.
 
-    As they were sent, or as JSON, HTML or an address would write them.
+    As they were sent, or as JSON, HTML or an address would write them, whole or cut
+    off after sixteen characters or more.
 
     Args:
         headers: what was sent; of each, the credentials among them.
@@ -61,7 +63,7 @@ class Redactor:
     __slots__ = ("_found",)
 
     def __init__(self, headers: Iterable[Mapping[str, str]], *, url: URL) -> None:
-        values = {url.password or ""}
+        values = {url.password or "", _basic(url)}
         for mapping in (*headers, url.query):
             for name, value in mapping.items():
                 # A value of another type was never sent, so it comes not back.
@@ -89,32 +91,66 @@ class Redactor:
         )
 
 
+def _basic(url: URL) -> str:
+    """Give what user and password become in a header (RFC 7617)."""
+    if url.password is None:
+        return ""
+    pair = f"{url.user or ''}:{url.password}".encode()
+    return b64encode(pair).decode("ascii")
+
+
 @lru_cache(maxsize=64)
 def _pattern(values: frozenset[str]) -> re.Pattern[bytes] | None:
     # The longest first: a shorter one must not leave its end behind.
-    found = b"|".join(map(_echo, sorted(values, key=len, reverse=True)))
-    return re.compile(found) if found else None
+    ordered = sorted(values, key=len, reverse=True)
+    found = [re.escape(_encoded(value)) for value in ordered]
+    found += map(_echo, ordered)
+    # A long one that the server cuts off is known by how it begins.
+    found += (_echo(v[:_BEGINNING]) + _REST for v in ordered if len(v) > 2 * _BEGINNING)
+    return re.compile(b"|".join(found)) if found else None
+
+
+_BEGINNING = 16
+_REST = rb"[\w.~+/=%\\-]*"
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _echo(part: str) -> bytes:
-    """Match *part* in all the ways in which a server may write it."""
-    return b"".join(_forms(each) for each in part)
+    """Match *part* in all the ways in which a server may write it.
+
+    Each character's match is final (an atomic group), so that what nearly matches
+    takes no more time than what does.
+    """
+    units = re.findall(r"\\+|[^\\]", part)
+    return b"".join(
+        _backslashes(len(each)) if each[0] == "\\" else _forms(each) for each in units
+    )
+
+
+def _backslashes(number: int) -> bytes:
+    """Match a run of backslashes: encoded, or doubled, and doubled again."""
+    once = rb"%5[cC]", rb"&#0*92;", rb"&#[xX]0*5[cC];", rb"\\{1,3}u005[cC]"
+    written = [rb"(?:%s){%d}" % (each, number) for each in once]
+    written.append(rb"\\{%d,%d}" % (number, 4 * number))
+    return b"(?>" + b"|".join(written) + b")"
 
 
 def _forms(character: str) -> bytes:
     if character.isascii() and character.isalnum():
         return character.encode()
-    plain = character.encode("utf-8", "surrogateescape")
     written = [
-        # JSON and repr, and JSON within JSON, put backslashes before some.
-        rb"\\{0,3}" + re.escape(plain),
         b"".join(rb"\\{1,3}u(?i:%04x)" % unit for unit in _units(character)),
-        b"".join(b"(?i:%%%02x)" % byte for byte in plain),
-        re.escape(escape(character).encode("utf-8", "surrogateescape")),
+        b"".join(b"(?i:%%%02x)" % byte for byte in _encoded(character)),
+        re.escape(_encoded(escape(character))),
         b"&#0*%d;" % ord(character),
         b"&#(?i:x0*%x);" % ord(character),
+        # JSON and repr, and JSON within JSON, put backslashes before some.
+        rb"\\{0,3}" + re.escape(_encoded(character)),
     ]
-    return b"(?:" + b"|".join(written) + b")"
+    return b"(?>" + b"|".join(written) + b")"
 
 
 def _units(character: str) -> list[int]:

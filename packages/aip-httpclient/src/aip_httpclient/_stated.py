@@ -10,6 +10,7 @@ MINUTE_S = 60.0
 """The window of the limits that OpenAI and those like it state."""
 
 _LONGER_S = 90.0
+_MOST_DIGITS = 15  # more is no limit, and may be no number that can be computed with
 
 
 def stated_limit(headers: Mapping[str, str], kind: str) -> float | None:
@@ -25,7 +26,9 @@ def stated_limit(headers: Mapping[str, str], kind: str) -> float | None:
     >>> stated_limit(quota | {"x-ratelimit-reset-requests": "12h0m0s"}, "requests")
     """
     text = headers.get(f"x-ratelimit-limit-{kind}", "").strip()
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        return None
+    if not int(text):
         return None
     reset_s = duration_s(headers.get(f"x-ratelimit-reset-{kind}", ""))
     return None if reset_s is not None and reset_s > _LONGER_S else float(text)
