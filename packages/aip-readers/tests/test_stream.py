@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ async def test_the_thread_is_at_most_so_many_batches_ahead() -> None:
     for _ in range(20):
         await asyncio.sleep(0.001)
     assert taken < 5 * 1024
-    await batches.aclose()  # type: ignore[attr-defined]  # an async generator
+    await batches.aclose()
 
 
 async def test_cancelling_waits_for_the_step_and_closes_the_iterator() -> None:
@@ -84,6 +85,25 @@ async def test_cancelling_waits_for_the_step_and_closes_the_iterator() -> None:
     release.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert closed
+
+
+async def test_a_consumer_that_stops_finds_the_iterator_closed() -> None:
+    closed = False
+
+    def numbers() -> Iterator[int]:
+        nonlocal closed
+        try:
+            yield from range(100_000)
+        finally:
+            closed = True
+
+    each = aiter(stream(numbers()))
+    assert isinstance(each, AsyncGenerator)
+    async with aclosing(each):
+        async for number in each:
+            if number == 7:
+                break
     assert closed
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from itertools import islice
 from math import inf
 from queue import SimpleQueue
@@ -41,11 +41,13 @@ class stream(Generic[T]):  # noqa: N801  # used as a function; has batches() as 
         return self._each()
 
     async def _each(self) -> AsyncIterator[T]:
-        async for batch in self.batches():
-            for item in batch:
-                yield item
+        # Closed here: a generator that is merely dropped is closed some time later.
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for item in batch:
+                    yield item
 
-    async def batches(self) -> AsyncIterator[Sequence[T]]:
+    async def batches(self) -> AsyncGenerator[Sequence[T], None]:
         """Yield the items in batches."""
         worker = _Worker(self._items, self._prefetch)
         try:

@@ -242,9 +242,10 @@ class SqliteStore:
             return False
 
     def _refuse_gaps(self) -> None:
-        """Refuse a store whose rows were deleted from outside.
+        """Refuse a store whose chunks, or all its vectors, were deleted from outside.
 
-        A run would call their sources unchanged, and say that all is stored.
+        A run would call their sources unchanged, and say that all is stored. To look
+        for each chunk's vector would read the whole store; `verify` does.
         """
         with self._named():
             counted, held, blind = self._db.execute(sql.HELD).fetchone()
