@@ -20,6 +20,8 @@ _MASK = b"***"
 _USERINFO = re.compile(r"^([^/?#@]*//)?.*@", re.DOTALL)
 _QUERY = re.compile(r"([?#]).*", re.DOTALL)
 _SHORTEST = 6  # masking shorter values would blot out ordinary words
+_BEGINNING = 16  # characters by which a value that was cut off is known
+_REST = rb"[\w.~+/=%\\-]*"
 
 
 def is_credential(header: str) -> bool:
@@ -108,10 +110,6 @@ def _pattern(values: frozenset[str]) -> re.Pattern[bytes] | None:
     # A long one that the server cuts off is known by how it begins.
     found += (_echo(v[:_BEGINNING]) + _REST for v in ordered if len(v) > 2 * _BEGINNING)
     return re.compile(b"|".join(found)) if found else None
-
-
-_BEGINNING = 16
-_REST = rb"[\w.~+/=%\\-]*"
 
 
 def _encoded(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from hashlib import blake2b
+from stat import S_ISREG
 
 HASH_BYTES = 16  # 2**64 texts before a collision is likely
 
@@ -48,7 +49,7 @@ def fingerprint(path: str, *, reading: str) -> str | None:
         found = os.stat(path)  # noqa: PTH116  # a string stays a string
     except OSError:
         return None
-    if not os.path.isfile(path):  # noqa: PTH113
+    if not S_ISREG(found.st_mode):
         return None
     times = f"{found.st_mtime_ns}:{found.st_ctime_ns}"
     return f"{found.st_size}:{found.st_ino}:{times}:{reading}"

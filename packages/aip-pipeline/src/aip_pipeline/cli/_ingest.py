@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,10 +154,10 @@ class _Stopper:
         """Take the signals of the running task's loop."""
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
+        if sys.platform == "win32":
+            return  # its loops take no signal handlers: Ctrl-C stops at once
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Windows has no signal handlers on its loop; Ctrl-C then stops at once.
-            with contextlib.suppress(NotImplementedError):
-                loop.add_signal_handler(number, self._interrupt)
+            loop.add_signal_handler(number, self._interrupt)
 
     def _interrupt(self) -> None:
         if self._run.interrupted:
