@@ -15,6 +15,8 @@ nox.options.error_on_external_run = True
 # Skipped where it is missing on a laptop; CI must have every one of them.
 nox.options.error_on_missing_interpreters = "CI" in os.environ
 nox.options.download_python = "never"
+# The tests start hundreds of processes; each would compile all that it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 OLDEST = PYTHONS[0]
