@@ -89,12 +89,16 @@ class Admission:
         """
         if self.closed:
             raise ClientClosed(_CLOSED)
-        if not again and self.try_enter(self._loop.time(), cost=cost):
-            return
+        line = self._line
         waiter = _Waiter(self._loop.create_future(), cost=cost)
-        (self._line.appendleft if again else self._line.append)(waiter)
+        if again:
+            line.appendleft(waiter)
+        else:
+            line.append(waiter)
         self.queued += 1
-        self.wake()
+        # Who stands behind others cannot go now: they were looked at when they came.
+        if line[0] is waiter:
+            self.wake()
         try:
             await waiter.future
         except asyncio.CancelledError:

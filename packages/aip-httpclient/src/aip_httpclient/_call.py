@@ -249,42 +249,45 @@ class Call:
 
     async def _queue(self, now: float) -> float:
         """Wait in line; return the time when it is our turn."""
-        admission, failure = self._engine.admission, self._failure
-        if failure is None:
-            await self._queue_first()
+        failure, limit_s = self._failure, self._terms.queue_timeout_s
+        if failure is not None:
+            await self._queue_again(now, failure)
+        elif limit_s is not None:
+            await self._queue_briefly(limit_s)
         else:
-            # Back to the front, lest the last calls have all their repeats to come;
-            # but one that is turned away must not stand before all others for ever.
-            again = not overloaded(failure)
-            shut_s = admission.gate.until - now if admission.gate.shut else 0.0
-            left_s = self._left_s(now)
-            if admission.gate.down:
-                # An outage is the server's time, not our queue's: it is charged.
-                try:
-                    async with asyncio.timeout(left_s if left_s < math.inf else None):
-                        await admission.enter(cost=self._terms.cost)
-                except TimeoutError:
-                    raise self._too_late(failure) from failure
-                shut_s = math.inf
-            elif shut_s >= left_s:
-                raise self._too_late(failure) from failure
-            else:
-                await admission.enter(cost=self._terms.cost, again=again)
-            waited_s = self._loop.time() - now
-            self._requeued_s += max(0.0, waited_s - max(0.0, shut_s))
+            await self._engine.admission.enter(cost=self._terms.cost)
         sent = self._loop.time()
         self._waited_s += sent - now
         return sent
 
-    async def _queue_first(self) -> None:
-        limit_s = self._terms.queue_timeout_s
-        enter = self._engine.admission.enter
-        if limit_s is None:
-            await enter(cost=self._terms.cost)
-            return
+    async def _queue_again(self, now: float, failure: AttemptFailed) -> None:
+        """Wait after a failure; what passes in an outage is charged to the deadline."""
+        admission = self._engine.admission
+        # Back to the front, lest the last calls have all their repeats to come;
+        # but one that is turned away must not stand before all others for ever.
+        again = not overloaded(failure)
+        shut_s = admission.gate.until - now if admission.gate.shut else 0.0
+        left_s = self._left_s(now)
+        if admission.gate.down:
+            # An outage is the server's time, not our queue's: it is charged.
+            try:
+                async with asyncio.timeout(left_s if left_s < math.inf else None):
+                    await admission.enter(cost=self._terms.cost)
+            except TimeoutError:
+                raise self._too_late(failure) from failure
+            shut_s = math.inf
+        elif shut_s >= left_s:
+            raise self._too_late(failure) from failure
+        else:
+            await admission.enter(cost=self._terms.cost, again=again)
+        waited_s = self._loop.time() - now
+        self._requeued_s += max(0.0, waited_s - max(0.0, shut_s))
+
+    async def _queue_briefly(self, limit_s: float) -> None:
+        """Wait for the first send, but not for ever."""
         try:
             async with asyncio.timeout(limit_s):
-                await enter(cost=self._terms.cost)
+                await self._engine.admission.enter(cost=self._terms.cost)
         except TimeoutError as error:
             what = f"not sent: {limit_s:g} s passed in our own queue"
             self._engine.tally.failed += 1
