@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 
 import pytest
 from aiohttp import web
@@ -109,7 +110,27 @@ def test_rule_03_rejections_of_one_burst_say_where_the_edge_is() -> None:
     limit.on_success(1.0, rtt_s=0.25, started=0.75)
     for i in range(28):
         limit.on_overload(2.0 + i * 1e-4, started=1.999)
-    assert limit.value == pytest.approx(101.0)
+    assert limit.value == pytest.approx(100.0)
+
+
+def test_an_edge_that_is_met_again_is_tried_beyond_less_and_less_often() -> None:
+    async def main() -> list[float]:
+        shed_at: list[float] = []
+
+        def note(event: Event) -> None:
+            if event.status == 503:
+                shed_at.append(event.at_s)
+
+        model = FaultModel(Faults(latency=QUARTER, capacity=100))
+        async with ModelClient(model=model, on_event=note, seed=1) as client:
+            assert await crowd(client, 8000) == 8000
+        return shed_at
+
+    shed_at = run_in_fake_time(main())
+    gaps_s = [after - before for before, after in itertools.pairwise(shed_at)]
+    tries_s = [gap_s for gap_s in gaps_s if gap_s > 0.5]  # others are of one burst
+    assert len(shed_at) <= 8
+    assert tries_s[-1] > 1.5 * tries_s[0]
 
 
 def test_rule_04_resume_at_nine_tenths_of_the_limit_from_before_the_cascade() -> None:

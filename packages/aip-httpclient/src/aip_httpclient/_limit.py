@@ -15,6 +15,9 @@ _PROBE = 1.1
 _QUEUEING = 1.20
 _HEADROOM = 1.05
 _RECOVERY_RTTS = 8.0
+_HOLD = 4.0
+_LONGEST_HOLD = 32.0
+_SAME_EDGE = 0.05
 _RESUME = 0.9
 _SRTT_WEIGHT = 0.1
 _LOW_DRIFT = 1.002
@@ -96,7 +99,8 @@ class AdaptiveLimit:
     round trip) says how many requests the server really works on. From there it
     follows a cubic curve through the last known edge, as TCP does (RFC 9438): near it
     quickly, around it for long, past it slowly. A server that turns requests away
-    gets one cut by 0.85 per smoothed round trip.
+    gets one cut by 0.85 per smoothed round trip; where it did so before, the limit
+    then stays just below for 4 to 32 round trips before it tries again.
 
     Args:
         start: the limit before anything is known.
@@ -115,6 +119,7 @@ class AdaptiveLimit:
         self.cohort = Cohort()
         self._before: float | None = None
         self._edge = float(most)
+        self._hold_rtts = 0.0
         self._floor = 1.0
         self._curve_from = 0.0
         self._cut_at = -math.inf
@@ -130,7 +135,7 @@ class AdaptiveLimit:
     def on_overload(self, now: float, *, started: float) -> None:
         """Cut once per smoothed round trip; count the rest into the edge."""
         if started > self._cut_at and now >= self._cut_at + self.srtt_s:
-            self._edge = self.value
+            self._know_edge()
             self._floor = self.value * _DEEPEST
             self._cut_at = now
             self._doubt = None
@@ -141,6 +146,14 @@ class AdaptiveLimit:
             self.value = max(1.0, min(self.value, self._edge))
         self.slow_start = False
         self._curve_from = now
+
+    def _know_edge(self) -> None:
+        """Note what worked; an edge met again is believed twice as long."""
+        edge = self.value - 1.0
+        same = abs(edge - self._edge) <= _SAME_EDGE * edge
+        longer = max(_HOLD, 2.0 * self._hold_rtts)
+        self._hold_rtts = min(_LONGEST_HOLD, longer) if same else 0.0
+        self._edge = edge
 
     def resume(self, now: float, *, remembered: float) -> None:
         """Begin at 0.9 of what worked before the outage."""
@@ -252,9 +265,11 @@ class AdaptiveLimit:
 
     def _curve(self, now: float) -> float:
         """Follow RFC 9438's cubic, in round trips, through the last edge."""
-        rtts = (now - self._curve_from) / max(self.srtt_s, 1e-6)
+        past = (now - self._curve_from) / max(self.srtt_s, 1e-6) - _RECOVERY_RTTS
+        if past > 0.0:
+            past = max(0.0, past - self._hold_rtts)
         scale = self._edge * (1.0 - _BETA) / _RECOVERY_RTTS**3
-        target = self._edge + scale * (rtts - _RECOVERY_RTTS) ** 3
+        target = self._edge + scale * past**3
         return max(self.value, min(target, self.value * _PROBE))
 
 
