@@ -46,6 +46,18 @@ async def test_one_span_covers_all_attempts() -> None:
     assert dict(bad.attributes or {})["error.type"] == "404"
 
 
+async def test_sent_and_retries_are_those_of_the_stats() -> None:
+    async with (
+        FaultServer(Faults(error_rate=0.5, seed=3)) as server,
+        AsyncHttpClient(base_url=server.url, retry=FAST) as client,
+    ):
+        for number in range(8):
+            await client.post("v1/x", json=number, idempotent=True)
+        stats = client.stats
+        assert (client.sent, client.retries) == (stats.sent, stats.retries)
+        assert client.sent == 8 + client.retries > 8
+
+
 async def test_every_attempt_is_told_without_a_secret() -> None:
     events: list[Event] = []
     async with (

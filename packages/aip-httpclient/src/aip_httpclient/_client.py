@@ -213,6 +213,16 @@ class AsyncHttpClient:
             outage=bool(admission and admission.gate.down),
         )
 
+    @property
+    def sent(self) -> int:
+        """Requests sent so far, repeats included; cheaper than all of `stats`."""
+        return self._tally.sent
+
+    @property
+    def retries(self) -> int:
+        """Repeats so far, whatever their cause; cheaper than all of `stats`."""
+        return self._tally.retried.total()
+
     def get(
         self,
         path: str,
