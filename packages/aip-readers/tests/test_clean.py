@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from aip_readers import Cleaner, OnError, Record, clean_chunks, open_records
-from aip_readers._clean import COMPOSES, CONTROLS, clean, is_mark, last_cut, plain
+from aip_readers._clean import (
+    COMPOSES,
+    CONTROLS,
+    clean,
+    is_mark,
+    is_plain,
+    last_cut,
+    plain,
+)
 
 DIRTY = st.text(
     st.one_of(
@@ -44,6 +52,27 @@ def test_clean_equals_its_reference_and_itself(text: str) -> None:
 @given(pieces=st.lists(DIRTY, max_size=8))
 def test_cleaning_in_pieces_equals_cleaning_the_whole(pieces: list[str]) -> None:
     assert "".join(clean_chunks(pieces)) == reference("".join(pieces))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=DIRTY, ends=st.tuples(st.integers(0, 60), st.integers(0, 60)))
+def test_of_a_plain_text_every_part_is_only_stripped(
+    text: str, ends: tuple[int, int]
+) -> None:
+    for whole in (text, clean(text)):
+        if is_plain(whole):
+            part = whole[slice(*ends)]
+            assert clean(part) == part.strip() == reference(part)
+
+
+@pytest.mark.parametrize("text", ["a\nb c", "caf\xe9 \u2019\u6f22", "", "\n"])
+def test_what_cleaning_leaves_alone_is_plain(text: str) -> None:
+    assert is_plain(text)
+
+
+@pytest.mark.parametrize("text", ["a  b", "a \nb", "a\r\nb", "\xa0", "e\u0301", "\0"])
+def test_what_cleaning_changes_is_not_plain(text: str) -> None:
+    assert not is_plain(f"a{text}b")
 
 
 def test_none_changes_nothing() -> None:

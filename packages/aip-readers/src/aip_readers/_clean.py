@@ -15,10 +15,10 @@ so that cleaning twice changes nothing, and a paragraph break stays one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
-from unicodedata import category, combining, is_normalized, normalize
+from unicodedata import category, combining, normalize
 
 if TYPE_CHECKING:
     from ._records import Record
@@ -45,33 +45,44 @@ def _plain_ascii(text: str) -> str:
     return text
 
 
-# Bytes of UTF-8 that begin or are only what cleaning leaves alone. The others begin
-# controls and spaces (C2, E1, E2, E3), the byte order mark (EF), or are ASCII controls.
-_HARMLESS = bytes((*_FINE, *range(0x80, 0x100)))
-_HARMLESS = bytes(byte for byte in _HARMLESS if byte not in b"\xc2\xe1\xe2\xe3\xef")
 # All code points below U+0300 are in NFC, alone and beside each other.
 _BELOW_0300 = bytes(range(0xCC))
+# General punctuation (U+2000 to U+203F) without its spaces, as typographers use it, is
+# in NFC too.
+_PUNCTUATION = b"\xe2\x80"
+# What U+0300 to U+033F, the common combining marks, begin with.
+_MARKS = b"\xcc"
 
 
 def _plain_unicode(text: str) -> str:
-    try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        text = _SURROGATES.sub("\ufffd", text)
-        data = text.encode()
-    # A test of bytes costs a tenth of a search for characters.
-    odd = data.translate(None, _HARMLESS)
-    if odd and _CONTROLS.search(text):
-        text = _CONTROLS.sub("", text)
-    if data.translate(None, _BELOW_0300) and not is_normalized("NFC", text):
-        # What normalisation makes of a character may be a space of another kind.
-        odd, text = b"?", normalize("NFC", text)
+    odd = _is_odd(text)
     if odd:
-        if "\r" in text:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if _SPACES.search(text):
-            text = _SPACES.sub(" ", text)
+        text = _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text))
+    if _may_change_in_nfc(text.encode(), odd=odd):
+        # Asks what it is given for itself first, and gives that back.
+        normal = normalize("NFC", text)
+        if normal is not text:
+            # What normalisation makes of a character may be a space of another kind.
+            odd, text = _is_odd(normal), normal
+    if odd:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = _SPACES.sub(" ", text)
     return text
+
+
+def _is_odd(text: str) -> bool:
+    """Tell whether there may be a control, another kind of space, a surrogate.
+
+    None of them is printable, nor is a byte order mark; a search costs ten times this.
+    """
+    return not text.replace("\n", "").isprintable()
+
+
+def _may_change_in_nfc(data: bytes, *, odd: bool) -> bool:
+    """Tell whether to look at the text; asking its UTF-8 costs a third of that."""
+    if not odd:
+        data = data.replace(_PUNCTUATION, b"")
+    return len(data.translate(None, _BELOW_0300)) > 0
 
 
 def plain(text: str) -> str:
@@ -80,13 +91,32 @@ def plain(text: str) -> str:
     # Substring tests and replacements run at memory speed; patterns do not.
     while "  " in text:
         text = text.replace("  ", " ")
-    if " \n" in text:
-        text = text.replace(" \n", "\n")
-    if "\n " in text:
-        text = text.replace("\n ", "\n")
-    while "\n\n\n" in text:
-        text = text.replace("\n\n\n", "\n\n")
+    return _plain_lines(text) if "\n" in text else text
+
+
+def _plain_lines(text: str) -> str:
+    """Drop the spaces around line ends, and all empty lines in a row but one."""
+    lines = text.split("\n")
+    # A string that has nothing to strip is returned as it is, and compared by that.
+    bare = [*map(str.strip, lines)]
+    if bare != lines:
+        # The ends of the text are the caller's.
+        bare[0], bare[-1] = lines[0].rstrip(), lines[-1].lstrip()
+        text = "\n".join(bare)
+    if "" in bare:
+        while "\n\n\n" in text:
+            text = text.replace("\n\n\n", "\n\n")
     return text
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether cleaning any part of *text* would only strip it.
+
+    Says no where it would be long to find out: beside a combining mark.
+    """
+    if not text.isascii() and (_is_odd(text) or _MARKS in text.encode()):
+        return False
+    return plain(text) == text
 
 
 def clean(text: str) -> str:
@@ -111,7 +141,12 @@ class Cleaner:
 
     def __call__(self, text: str) -> str:
         """Return *text*, clean."""
-        return clean(text) if self.form == "nfc" else text
+        return self.function(text)
+
+    @property
+    def function(self) -> Callable[[str], str]:
+        """The same as a plain function, for loops."""
+        return clean if self.form == "nfc" else str
 
     def trace(self, records: Iterable[Record]) -> Iterator[CleanPiece]:
         r"""Clean pieces of plain text, and map each character back to raw bytes.

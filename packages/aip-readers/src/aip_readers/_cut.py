@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from unicodedata import is_normalized
 
 from ._graphemes import is_safe_cut
 
@@ -49,13 +48,16 @@ class Cutter:
         self.clean = clean
         self._cap = SLACK * size
         self.reach = 2 * self._cap + 8
+        # next_start looks at the text that is cut next.
+        self._window, self._cleaned = "", ""
 
     def cut(self, raw: str, start: int, *, final: bool) -> tuple[int, str]:
         """Return the end of the chunk that begins at *start*, and its clean text."""
         high = min(start + self.size, len(raw))
-        text = self.clean(raw[start:high])
+        window = raw[start:high]
+        text = self._cleaned if window == self._window else self.clean(window)
         # Cleaning left it alone, or took whitespace from its end only.
-        as_is = text == raw[start:high].rstrip()
+        as_is = text in (window, window.rstrip())
         if not as_is:
             high, text = self._fit(raw, start, high, text)
         whole = final and high == len(raw)
@@ -126,8 +128,8 @@ class Cutter:
         half = low + self.size // 2
         if NONSPACE.search(raw, end, half) is None:
             return False
+        if raw.isascii():
+            return True  # only normalisation may lengthen text
         window = raw[low : low + self.size]
-        # Only normalisation may lengthen text.
-        if raw.isascii() or is_normalized("NFC", window):
-            return True
-        return len(self.clean(window)) <= len(window)
+        self._window, self._cleaned = window, self.clean(window)
+        return len(self._cleaned) <= len(window)
