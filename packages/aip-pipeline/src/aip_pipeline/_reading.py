@@ -257,8 +257,7 @@ class PageReader:
                         continue
                     if stopped():
                         return
-                    self._add(chunk, resumable=resumable)
-                    if self._page_full():
+                    if self._add(chunk, resumable=resumable):
                         here = getattr(records, "bytes_read", 0)
                         self.read_bytes = self._ended_bytes + here
                         yield self._cut()
@@ -267,7 +266,8 @@ class PageReader:
         except ReadError as error:
             self._damage(error)
 
-    def _add(self, chunk: Chunk, *, resumable: bool) -> None:
+    def _add(self, chunk: Chunk, *, resumable: bool) -> bool:
+        """Add a chunk to the page; tell whether the page is full."""
         part, page = self._open_part(), self._page
         _, text, start, end, _, ordinal, metadata, line = chunk
         part.next_ordinal = ordinal + 1
@@ -282,10 +282,13 @@ class PageReader:
         page.n_chunks += 1
         if self._keep is not None and not self._keep(chunk):
             part.filtered += 1
-            return
-        part.chunks.append(chunk)
-        part.hashes.append(self._hash(text))
-        page.cost_bytes += sys.getsizeof(text) + self._overhead_bytes
+        else:
+            part.chunks.append(chunk)
+            part.hashes.append(self._hash(text))
+            page.cost_bytes += sys.getsizeof(text) + self._overhead_bytes
+        return (
+            page.n_chunks >= MAX_PAGE_CHUNKS or page.cost_bytes >= self._max_page_bytes
+        )
 
     def _damage(self, error: ReadError) -> None:
         part, page = self._open_part(), self._page

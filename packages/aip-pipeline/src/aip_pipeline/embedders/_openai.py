@@ -124,9 +124,8 @@ class OpenAIEmbedder:
     def usage(self) -> Usage:
         """What was spent so far."""
         if self._client is not None:
-            stats = self._client.stats
-            self._usage.requests = stats.sent
-            self._usage.retries = stats.retries + self._asked_again
+            self._usage.requests = self._client.sent
+            self._usage.retries = self._client.retries + self._asked_again
         return self._usage
 
     @property

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from itertools import chain
 
 from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._protocol import Became, Part, Write
 from aip_pipeline.stores._rows import rows_of
+
+_AT_ONCE = {each: sql.at_once(each) for each in (sql.ADD_VECTOR, sql.ADD_CHUNK)}
 
 
 class Adder:
@@ -40,7 +44,7 @@ class Adder:
         if write.canaries is not None:
             row = ("canaries", write.canaries)
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
-        self._db.executemany(sql.ADD_VECTOR, write.vectors)
+        self._insert(sql.ADD_VECTOR, write.vectors)
         total = Became()
         for part in write.parts:
             became = self._part(part, write)
@@ -48,13 +52,21 @@ class Adder:
         deleted = sum(self._remove(uri) for uri in write.removed)
         return total._replace(deleted=deleted)
 
+    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows, many a statement; the last few one by one."""
+        many, size = _AT_ONCE[statement], sql.ROWS_AT_ONCE
+        whole = len(rows) - len(rows) % size
+        for at in range(0, whole, size):
+            self._db.execute(many, [*chain.from_iterable(rows[at : at + size])])
+        self._db.executemany(statement, rows[whole:])
+
     def _part(self, part: Part, write: Write) -> Became:
         if part.restart:
             self._begin_version(part)
         source, generation = self._source_id(part.uri)
         rows, letters = rows_of(part, write, source, generation, first_id=self._next_id)
         self._next_id += len(rows)
-        self._db.executemany(sql.ADD_CHUNK, rows)
+        self._insert(sql.ADD_CHUNK, rows)
         self._db.executemany(sql.ADD_DEAD, letters)
         became = Became(len(rows), part.filtered, len(letters))
         resume = (part.resume_offset, part.resume_line, part.resume_ordinal)

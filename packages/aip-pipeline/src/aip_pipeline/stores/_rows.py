@@ -16,19 +16,25 @@ from aip_pipeline.stores._protocol import (
     Write,
     letters_of,
 )
-from aip_readers import Chunk
+
+_NOWHERE = None, None
 
 
 def rows_of(
     part: Part, write: Write, source: int, generation: int, *, first_id: int
 ) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     """Turn a part into rows of `chunk`, with ids from *first_id* on, and of `dead`."""
-    ids = count(first_id)
-    rows = [
-        (next(ids), source, generation, *_chunk_row(chunk, text_hash))
-        for chunk, text_hash in zip(part.chunks, part.hashes, strict=True)
-        if text_hash not in write.poison
-    ]
+    ids, poison = count(first_id), write.poison
+    rows: list[tuple[object, ...]] = []
+    # No call and no attribute for each chunk: this runs while others want the GIL.
+    for chunk, text_hash in zip(part.chunks, part.hashes, strict=True):
+        if text_hash in poison:
+            continue
+        _, text, start, end, within, ordinal, metadata, line = chunk
+        first, last = within or _NOWHERE
+        more = encode(metadata).decode() if metadata else None
+        where = ordinal, start, end, first, last, line
+        rows.append((next(ids), source, generation, *where, text_hash, text, more))
     letters: list[tuple[object, ...]] = [
         (source, generation, *letter[1:8], *_more(letter.within, letter.metadata))
         for letter in letters_of(part, write.poison)
@@ -36,16 +42,10 @@ def rows_of(
     return rows, letters
 
 
-def _chunk_row(chunk: Chunk, text_hash: bytes) -> tuple[object, ...]:
-    first, last, metadata = _more(chunk.within, chunk.metadata)
-    where = (chunk.ordinal, chunk.start, chunk.end, first, last, chunk.line)
-    return (*where, text_hash, chunk.text, metadata)
-
-
 def _more(
     within: tuple[int, int] | None, metadata: Mapping[str, object] | None
 ) -> tuple[int | None, int | None, str | None]:
-    first, last = within or (None, None)
+    first, last = within or _NOWHERE
     return first, last, encode(metadata).decode() if metadata else None
 
 

@@ -100,6 +100,20 @@ WRITER_CACHE = "PRAGMA cache_size = -4000"
 
 ADD_VECTOR = "INSERT OR IGNORE INTO embedding (text_hash, vector) VALUES (?, ?)"
 
+# SQLite is entered, and Python's lock is given up and fought for, once a statement.
+ROWS_AT_ONCE = 16
+
+
+def at_once(statement: str) -> str:
+    """Return the INSERT of one row as one of `ROWS_AT_ONCE`.
+
+    >>> at_once("INSERT INTO a VALUES (?, ?)")[:38]
+    'INSERT INTO a VALUES (?, ?), (?, ?), ('
+    """
+    head, _, row = statement.rpartition("VALUES ")
+    return f"{head}VALUES {', '.join([row.strip()] * ROWS_AT_ONCE)}"
+
+
 NEXT_CHUNK = "SELECT coalesce(max(id), 0) + 1 FROM chunk"
 
 INDEX_CHUNKS = """
