@@ -90,7 +90,13 @@ def race(
 
 
 def row_of(
-    work: str, reference: str, raced: Race, *, bar: float, judged: bool, size: int
+    work: str,
+    reference: str,
+    raced: Race,
+    *,
+    bar: float | None,
+    judged: bool,
+    size: int,
 ) -> Row:
     """Write one race beside its bar."""
     ratio = raced.ratio
@@ -98,13 +104,18 @@ def row_of(
     return Row(
         work=work,
         reference=reference,
-        bar=f">= {bar:g}x",
+        bar=bar_text(bar),
         measured=(
             f"{ratio.median:.2f}x ({ratio.low:.2f} to {ratio.high:.2f}), "
             f"{speed:.0f} MiB/s"
         ),
-        met=ratio.median >= bar if judged else None,
+        met=ratio.median >= bar if judged and bar is not None else None,
     )
+
+
+def bar_text(bar: float | None) -> str:
+    """Write a bar; a floor has none."""
+    return "none: a floor" if bar is None else f">= {bar:g}x"
 
 
 def vocabulary(random: Random) -> list[str]:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from itertools import accumulate, chain, repeat
 
 BLOCK = 64 * 1024
 Work = Callable[..., object]
@@ -40,6 +42,52 @@ def blocks(path: str) -> None:
     from aip_readers import FileChunkIterator
 
     for _ in FileChunkIterator(path, BLOCK):
+        pass
+
+
+def blocks_floor(path: str) -> None:
+    """Read blocks that a caller may keep: each is bytes of its own."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
+        while file.read(BLOCK):
+            pass
+
+
+def _whole_lines(path: str) -> Iterator[bytes]:
+    """Cut blocks at their last line end; check nothing, bound nothing."""
+    rest = b""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
+        while block := file.read(BLOCK):
+            lines, _, after = (rest + block).rpartition(b"\n")
+            yield lines
+            rest = after
+    yield rest
+
+
+def _split_lines(path: str) -> Iterator[list[str]]:
+    for data in _whole_lines(path):
+        yield str(data, "utf-8").split("\n")
+
+
+def lines_floor(path: str) -> None:
+    """Read lines by the fewest steps that Python has: decode a block, split it."""
+    for _ in chain.from_iterable(_split_lines(path)):
+        pass
+
+
+def _split_records(path: str) -> Iterator[list[tuple[object, ...]]]:
+    at, line = 0, 1
+    for data in _whole_lines(path):
+        texts = str(data, "utf-8").split("\n")
+        starts = list(accumulate(map(len, BytesIO(data)), initial=at))
+        ends = starts[1:]
+        numbers = range(line, line + len(texts))
+        yield list(zip(repeat(path), texts, starts, ends, numbers, strict=False))
+        at, line = at + len(data) + 1, line + len(texts)
+
+
+def records_floor(path: str) -> None:
+    """Pair lines with their places in plain tuples, checked by nobody."""
+    for _ in chain.from_iterable(_split_records(path)):
         pass
 
 
@@ -127,6 +175,19 @@ def gzip_module(path: str) -> None:
     with gzip.open(path, "rb") as file:
         while file.read(BLOCK):
             pass
+
+
+def gzip_floor(path: str) -> None:
+    """Decompress members by zlib alone; no ratio, no place of damage."""
+    import zlib
+
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
+        member, data = zlib.decompressobj(wbits=31), b""
+        while data or (data := file.read(BLOCK // 2)):
+            member.decompress(data, 2 * BLOCK)
+            data = member.unconsumed_tail
+            if member.eof:
+                data, member = member.unused_data, zlib.decompressobj(wbits=31)
 
 
 def gzip_plain(path: str) -> None:
