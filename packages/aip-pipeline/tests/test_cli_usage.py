@@ -92,6 +92,22 @@ def test_plan_sends_nothing_and_says_what_would_be_done(aip: Aip, folder: Path) 
     assert not (folder.parent / "aip.db").exists()
 
 
+def test_a_plan_names_what_is_passed_over_and_judges_the_budget(
+    aip: Aip, folder: Path
+) -> None:
+    (folder / "a.png").write_bytes(b"\0")
+    out = aip("plan", "notes", "--max-tokens", "1").out
+    assert "passed over 1 file whose suffix aip does not know: .png 1" in out
+    assert "tokens (an estimate)" in out
+    assert "the budget of 1 token would stop the run before its end" in out
+    out = aip("plan", "notes", "--price", "1", "--max-cost", "9").out
+    assert "the budget of 9,000,000 tokens is enough" in out
+    assert aip("ingest", "notes").code == 0
+    assert "nothing needs to be: all is stored" in aip("plan", "notes").out
+    (folder.parent / "empty").mkdir()
+    assert "Nothing to read there" in aip("plan", "empty").out
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_budget_ends_the_run_with_its_own_code(aip: Aip) -> None:
     stopped = aip("ingest", "notes", "--max-tokens", "1")

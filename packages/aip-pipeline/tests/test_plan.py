@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai_server import OpenAIServer
 
-from aip_pipeline import IngestSettings, SpaceMismatch, ingest
+from aip_pipeline import Ingestion, IngestSettings, SpaceMismatch, ingest
 from aip_pipeline._plan import plan
 
 
@@ -90,3 +90,70 @@ async def test_a_plan_for_another_space_is_refused(
     other = IngestSettings(**options(folder, server, embedder="openai:other"))
     with pytest.raises(SpaceMismatch):
         plan([str(folder)], settings=other)
+
+
+async def test_the_canaries_are_part_of_the_plan(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    lines = [
+        json.dumps({"text": f"A line of some words, number {n}."}) for n in range(8)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    used = options(tmp_path / "x", server, batch_size=8)
+    found = plan([str(tmp_path / "a.jsonl")], settings=IngestSettings(**used))
+    report = await ingest(str(tmp_path / "a.jsonl"), **used)
+    assert (found.to_embed, found.requests) == (8, report.requests) == (8, 2)
+    # The server counts a token for four characters.
+    assert 0.8 < found.tokens / report.tokens < 1.4
+
+
+async def test_a_plan_for_the_local_embedder_has_no_request_and_its_tokens(
+    folder: Path,
+) -> None:
+    store = f"sqlite:///{folder.parent}/local.db"
+    (folder / "log.txt").write_text("2026-03-11T08:41:07.531Z 10.0.41.7 9f3c1a\n" * 50)
+    found = plan([str(folder)], settings=IngestSettings(store=store))
+    report = await ingest(str(folder), store=store)
+    assert found.requests == report.requests == 0
+    assert 0.8 < found.tokens / report.tokens < 1.25
+
+
+async def test_what_a_folder_passes_over_is_counted(
+    folder: Path, server: OpenAIServer
+) -> None:
+    for name in ("a.png", "b.png", "LICENCE"):
+        (folder / name).write_bytes(b"\0")
+    used = IngestSettings(**options(folder, server))
+    found = plan([str(folder)], settings=used)
+    assert found.passed_over == {".png": 2, "no suffix": 1}
+    assert found.as_dict()["passed_over"] == {".png": 2, "no suffix": 1}
+
+
+@pytest.mark.parametrize("embedder", ["local", "openai:test"])
+async def test_the_verdict_on_a_budget_is_what_the_run_then_does(
+    folder: Path, server: OpenAIServer, embedder: str
+) -> None:
+    url = None if embedder == "local" else server.base_url
+    used = options(folder, server, embedder=embedder, base_url=url)
+
+    def verdict(max_tokens: int | None) -> str | None:
+        settings = IngestSettings(**used, max_tokens=max_tokens)
+        return plan([str(folder)], settings=settings).budget
+
+    tokens = plan([str(folder)], settings=IngestSettings(**used)).tokens
+    assert verdict(None) is None
+    assert verdict(tokens) == "unsure"
+    assert verdict(tokens // 2) == "too small"
+    assert verdict(100 * tokens) == "enough"
+    small = Ingestion(
+        [str(folder)], settings=IngestSettings(**used, max_tokens=tokens // 2)
+    )
+    await small.run()
+    assert small.exhausted
+    large = Ingestion(
+        [str(folder)], settings=IngestSettings(**used, max_tokens=100 * tokens)
+    )
+    await large.run()
+    assert not large.exhausted
+    done = plan([str(folder)], settings=IngestSettings(**used, max_tokens=1))
+    assert (done.to_embed, done.tokens, done.budget) == (0, 0, "enough")

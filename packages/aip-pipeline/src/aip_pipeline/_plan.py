@@ -6,23 +6,33 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
+from aip_pipeline._canary import CANARY_TEXTS
 from aip_pipeline._pruning import look_for_vanished
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import Source, check_sources, paths_of
-from aip_pipeline.embedders import BatchProfile, open_embedder
+from aip_pipeline._spending import MOST_TOKENS_PER_BYTE
+from aip_pipeline._tokens import SPREAD, TokenEstimate
+from aip_pipeline.embedders import BatchProfile, Embedder, open_embedder
+from aip_pipeline.embedders._spec import Spec
 from aip_pipeline.stores import SqliteStore, Store, Write, open_store
+
+Verdict: TypeAlias = Literal["enough", "unsure", "too small"]
 
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
     """Count what a run would find; sources and chunks unless named otherwise.
 
-    `tokens` is an estimate from the length of the texts, and so are `cost` (None where
-    no price is known) and `seconds` (None where no limit is declared).
+    `tokens` is an estimate from the characters of the texts, and so are `cost` (None
+    where no price is known) and `seconds` (None where no limit is declared). `requests`
+    and `tokens` include the canaries, which each run that embeds sends along.
+    `passed_over` counts, by suffix, the files of folders that would not be read.
+    `budget` says whether `max_tokens` or `max_cost` is enough; None where none is set.
     """
 
     new: int = 0
@@ -30,6 +40,7 @@ class Plan:
     unchanged: int = 0
     vanished: int = 0
     unreadable: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
     chunks: int = 0
     to_embed: int = 0
     to_embed_bytes: int = 0
@@ -37,8 +48,9 @@ class Plan:
     requests: int = 0
     seconds: float | None = None
     cost: float | None = None
+    budget: Verdict | None = None
 
-    def as_dict(self) -> dict[str, int | float | None]:
+    def as_dict(self) -> dict[str, object]:
         """Return the JSON object that `aip plan --json` prints."""
         return asdict(self)
 
@@ -60,7 +72,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
         dimensions=settings.dimensions,
         api_key="unused",  # nothing is sent
     )
-    found = Plan()
+    found, estimate = Plan(), TokenEstimate(embedder.spec)
     with _stores(settings, spec=embedder.spec) as (store, scratch):
         reader = PageReader(
             settings,
@@ -73,13 +85,14 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
             vector_bytes=int,
         )
         for page in reader.pages(sources):
-            _add(found, page, scratch)
+            _add(found, page, scratch, estimate)
             reader.forget_claims()
         found.vanished = look_for_vanished(paths_of(sources), store).vanished
     found.new = reader.found["new"]
     found.changed = reader.found["changed"]
     found.unchanged = reader.found["unchanged"]
-    _estimate(found, settings, embedder.profile)
+    found.passed_over = dict(reader.unknown)
+    _estimate(found, estimate, settings, embedder)
     return found
 
 
@@ -98,26 +111,59 @@ def _stores(settings: IngestSettings, *, spec: str) -> Iterator[tuple[Store, Sto
         yield store, scratch
 
 
-def _add(found: Plan, page: Page, scratch: Store) -> None:
+def _add(found: Plan, page: Page, scratch: Store, estimate: TokenEstimate) -> None:
     seen = scratch.known([name for name, _ in page.fresh])
-    fresh = [(name, text) for name, text in page.fresh if name not in seen]
+    fresh = [(name, text.encode()) for name, text in page.fresh if name not in seen]
     scratch.commit(Write(vectors=[(name, b"") for name, _ in fresh]))
     found.chunks += page.read
     found.to_embed += len(fresh)
-    found.to_embed_bytes += sum(len(text.encode()) for _, text in fresh)
+    found.to_embed_bytes += sum(len(text) for _, text in fresh)
+    estimate.add(text for _, text in fresh)
     damage = sum(len(part.damage) for part in page.parts)
     found.unreadable += damage + len(page.unlisted)
 
 
-def _estimate(found: Plan, settings: IngestSettings, profile: BatchProfile) -> None:
-    found.tokens = profile.estimate_tokens(found.to_embed_bytes)
-    batch = min(settings.batch_size, profile.max_texts)
-    found.requests = -(-found.to_embed // batch)
+def _estimate(
+    found: Plan, estimate: TokenEstimate, settings: IngestSettings, embedder: Embedder
+) -> None:
+    """Work out what follows from the texts to embed, and the canaries before them."""
+    sent_bytes = found.to_embed_bytes
+    if found.to_embed:
+        canaries = [text.encode() for text in CANARY_TEXTS]
+        estimate.add(canaries)
+        sent_bytes += sum(map(len, canaries))
+        if Spec.parse(embedder.spec).provider != "local":  # which sends none
+            found.requests = _requests(found, settings, embedder.profile)
+    found.tokens = estimate.tokens
     waits = []
     if settings.rpm is not None:
-        waits.append(found.requests / settings.rpm * 60)
+        waits.append(60 * found.requests / settings.rpm)
     if settings.tpm is not None:
-        waits.append(found.tokens / settings.tpm * 60)
+        waits.append(60 * found.tokens / settings.tpm)
     found.seconds = max(waits, default=None)
     if settings.price is not None:
         found.cost = found.tokens * settings.price / 1_000_000
+    limit = settings.token_limit()
+    if limit is not None:
+        found.budget = _verdict(found.tokens, sent_bytes, limit_tokens=limit)
+
+
+def _requests(found: Plan, settings: IngestSettings, profile: BatchProfile) -> int:
+    """Count the requests that hold all texts, the canaries of the first included."""
+    most_texts = min(settings.batch_size, profile.max_texts)
+    by_tokens = int(profile.max_tokens * profile.bytes_per_token)
+    most_bytes = min(profile.max_bytes, by_tokens)
+    texts = found.to_embed + len(CANARY_TEXTS)
+    return max(-(-texts // most_texts), -(-found.to_embed_bytes // most_bytes))
+
+
+def _verdict(tokens: int, sent_bytes: int, *, limit_tokens: int) -> Verdict:
+    """Judge a budget as a run does, which never risks to overspend it.
+
+    Before the server's first answers a run sets aside a token for each byte in flight,
+    so only as many tokens as there are bytes are enough for certain.
+    """
+    if tokens > limit_tokens * SPREAD:
+        return "too small"
+    most = sent_bytes * MOST_TOKENS_PER_BYTE
+    return "enough" if most <= limit_tokens else "unsure"

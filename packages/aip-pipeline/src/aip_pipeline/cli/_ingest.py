@@ -44,8 +44,6 @@ STOP_WITHIN_S = 3.0  # for the writer to end its transaction
     default="8M",
     help="Bound on text and vectors in flight.",
 )
-@option("--max-tokens", type=click.IntRange(0), help="Stop before spending more.")
-@option("--max-cost", type=click.FloatRange(0), help="Stop before it costs more.")
 @click.option("--prune", is_flag=True, help="Forget sources that have vanished.")
 @click.option("--yes", is_flag=True, help="Prune also what looks like a mistake.")
 @option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from aip_pipeline._headway import bytes_to_read, told
-from aip_pipeline.cli._words import counted
+from aip_pipeline.cli._words import counted, passed_over
 from aip_pipeline.stores import DeadLetter
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.1
 MAX_LETTERS_SHOWN = 200
-MAX_SUFFIXES_SHOWN = 5
 
 
 class Progress:
@@ -145,19 +144,10 @@ class Progress:
             f"  peak memory {report.peak_memory_bytes / 1e6:.0f} MB; bottleneck: "
             f"{report.bottleneck}"
         )
-        _tell_unknown(run)
+        if run.unknown:
+            click.echo(f"  {passed_over(run.unknown)}")
         _tell_vanished(run)
         click.echo(_next_step(run))
-
-
-def _tell_unknown(run: Ingestion) -> None:
-    if not run.unknown:
-        return
-    most = sorted(run.unknown.items(), key=lambda pair: -pair[1])[:MAX_SUFFIXES_SHOWN]
-    named = ", ".join(f"{suffix} {number:,}" for suffix, number in most)
-    more = "" if len(most) == len(run.unknown) else ", ..."
-    files = counted(sum(run.unknown.values()), "file")
-    click.echo(f"  passed over {files} whose suffix aip does not know: {named}{more}")
 
 
 def _tell_vanished(run: Ingestion) -> None:

@@ -76,6 +76,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     option("--id-field", help="Field that names a record."),
     option("--price", type=click.FloatRange(0), help="Cost of a million tokens."),
+    option("--max-tokens", type=click.IntRange(0), help="Stop before spending more."),
+    option("--max-cost", type=click.FloatRange(0), help="Stop before it costs more."),
 )
 
 
