@@ -62,6 +62,7 @@ def test_settings_come_from_the_environment(
         (["ingest", "notes", "--chunk-overlap", "900"], 2, "at most half"),
         (["ingest", "notes", "--max-memory", "much"], 2, "'much' is not a size"),
         (["ingest", "notes", "--concurrency", "0"], 2, "neither a positive number"),
+        (["ingest", "notes", "--encoding", "nope"], 2, "encoding 'nope' is not known"),
         (["ingest", "notes", "--embedder", "openai:m"], 2, "AIP_API_KEY"),
         (["ingest", "notes", "--store", "sqlite:////proc/x.db"], 1, "/proc/x.db"),
         (["search", "tea"], 1, "run `aip ingest` first"),

@@ -21,6 +21,8 @@ from aip_pipeline._settings import IngestOptions
         ({"max_memory_bytes": 1000}, "max_memory_bytes must be at least"),
         ({"clean": "nfd"}, "clean must be one of .*'nfc'.*not 'nfd'"),
         ({"format": "doc"}, "format must be one of .*'jsonl'.*not 'doc'"),
+        ({"encoding": "latin-99"}, "encoding 'latin-99' is not known to Python"),
+        ({"encoding": "utf-7"}, "encoding 'utf-7' has no exact byte offsets"),
     ],
 )
 def test_refuses_a_setting_out_of_range(given: dict[str, Any], said: str) -> None:
@@ -37,9 +39,21 @@ def test_what_changes_the_chunks_changes_the_fingerprint() -> None:
         IngestSettings(format="jsonl"),
         IngestSettings(text_field="body"),
         IngestSettings(id_field="id"),
+        IngestSettings(encoding="latin-1"),
+        IngestSettings(encoding="detect"),
     ):
         assert changed.reading() != plain
     assert IngestSettings(batch_size=1, concurrency=3).reading() == plain
+
+
+def test_what_stores_hold_of_the_defaults_stays_as_it_is() -> None:
+    assert IngestSettings().reading() == "1000/100/nfc/auto/text/"
+    assert IngestSettings(encoding="UTF8").reading() == IngestSettings().reading()
+
+
+def test_one_encoding_has_many_spellings() -> None:
+    spelled = {IngestSettings(encoding=name).reading() for name in ("latin-1", "L1")}
+    assert len(spelled) == 1
 
 
 def test_ingest_takes_every_setting_as_a_keyword() -> None:

@@ -85,6 +85,35 @@ async def test_records_without_fingerprint_replace_the_last_and_pay_for_new_text
     assert texts(tmp_path / "s.db") == ["row y", "row z"]
 
 
+LATIN = {
+    "a.txt": "café one",
+    "b.log": "café two\n",
+    "c.jsonl": '{"text": "café three"}\n',
+    "d.csv": "text\ncafé four\n",
+    "e.tsv": "text\tn\ncafé five\t1\n",
+    "f.html": "<p>café six</p>",
+}
+
+
+async def test_every_format_of_text_is_read_in_the_encoding_that_is_named(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, text in LATIN.items():
+        (folder / name).write_bytes(text.encode("latin-1"))
+    (folder / "g.txt").write_bytes("café seven".encode("utf-8-sig"))  # its mark wins
+    used: dict[str, Any] = {"base_url": server.base_url, "embedder": "openai:test"}
+    used["store"] = f"sqlite:///{tmp_path}/s.db"
+    assert (await ingest(str(folder), **used)).dead == len(LATIN)
+    report = await ingest(str(folder), **used, encoding="latin-1")
+    assert (report.dead, report.stored) == (0, 7)
+    words = ("one", "two", "three", "four", "five", "six", "seven")
+    assert texts(tmp_path / "s.db") == [f"café {word}" for word in words]
+    again = await ingest(str(folder), **used, encoding="ISO-8859-1")
+    assert (again.unchanged, again.embedded) == (7, 0)
+
+
 def test_standard_input_is_jsonl(tmp_path: Path) -> None:
     lines = "\n".join(json.dumps({"text": f"line {n}"}) for n in range(3))
     for _ in range(2):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
-from aip_readers import Format
+from aip_readers import Format, read_chunks
 
 MIB = 1 << 20
 
@@ -30,6 +31,8 @@ class IngestSettings:
         format: "auto", or the name of a format of aip-readers.
         text_field: the field of a record that holds its text.
         id_field: the field of a record that names it.
+        encoding: of text without a byte order mark, or "detect"; PDF and Parquet
+            have their own.
         max_memory_bytes: bound on text and vectors in flight, not on the process.
         max_tokens: tokens after which the run stops, resumable; None for no bound.
         max_cost: the same bound in money; needs `price`.
@@ -56,6 +59,7 @@ class IngestSettings:
     format: Format = "auto"
     text_field: str = "text"
     id_field: str | None = None
+    encoding: str = "utf-8"
     max_memory_bytes: int = 8 * MIB
     max_tokens: int | None = None
     max_cost: float | None = None
@@ -78,7 +82,7 @@ class IngestSettings:
             value = getattr(self, name)
             if value not in known:
                 raise ValueError(f"{name} must be one of {known}, not {value!r}")
-
+        read_chunks("", encoding=self.encoding)  # opens nothing; refuses what it must
         if self.max_cost is not None and self.price is None:
             raise ValueError("max_cost needs price: what a million tokens cost")
 
@@ -91,10 +95,17 @@ class IngestSettings:
 
     def reading(self) -> str:
         """Name what decides how a source becomes chunks; part of its fingerprint."""
+        encoding = _name_of(self.encoding)
         return (
             f"{self.chunk_size}/{self.chunk_overlap}/{self.clean}"
             f"/{self.format}/{self.text_field}/{self.id_field or ''}"
+            + ("" if encoding == "utf-8" else f"//{encoding}")
         )
+
+
+def _name_of(encoding: str) -> str:
+    """Return the one name of an encoding, however it is spelled."""
+    return encoding if encoding == "detect" else codecs.lookup(encoding).name
 
 
 class IngestOptions(TypedDict, total=False):
@@ -114,6 +125,7 @@ class IngestOptions(TypedDict, total=False):
     format: Format
     text_field: str
     id_field: str | None
+    encoding: str
     max_memory_bytes: int
     max_tokens: int | None
     max_cost: float | None

@@ -137,6 +137,7 @@ def open_source(
             text_field=settings.text_field,
             id_field=settings.id_field,
             on_error=on_error,
+            encoding=settings.encoding,
             start=start,
             start_line=start_line,
         )
