@@ -162,6 +162,29 @@ def test_a_search_says_why_an_unfinished_source_does_not_answer(
     assert folder.exists()
 
 
+def test_a_search_shows_the_words_it_found(aip: Aip, folder: Path) -> None:
+    filler = "Other words, without end. " * 15
+    (folder / "long.txt").write_text(f"{filler} Retry-After is obeyed. {filler}")
+    aip("ingest", "notes")
+    shown = aip("search", "retry after", "--mode", "lexical").out
+    assert "Retry-After is obeyed" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_search_that_finds_nothing_says_so(
+    aip: Aip, folder: Path, flags: tuple[str, ...]
+) -> None:
+    aip("ingest", "notes")
+    ran = aip("search", "zeppelin", "--mode", "lexical", *flags)
+    assert (ran.code, ran.out) == (0, "[]\n" if flags else "")
+    assert only_line(ran.err).startswith("aip: nothing found: try other words")
+    for path in folder.iterdir():
+        path.unlink()
+    aip("ingest", "notes", "--prune", "--yes")
+    ran = aip("search", "zeppelin", *flags)
+    assert "sqlite:///aip.db holds no passage yet" in only_line(ran.err)
+
+
 def test_a_plan_needs_no_key(aip: Aip, folder: Path) -> None:
     planned = aip("plan", str(folder), "--embedder", "openai:text-embedding-3-small")
     assert planned.code == 0

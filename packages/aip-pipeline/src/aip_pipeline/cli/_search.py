@@ -9,11 +9,13 @@ import textwrap
 import click
 
 from aip_pipeline._search import Mode, search
+from aip_pipeline.cli._excerpt import excerpt
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option, option, store_option
 from aip_pipeline.stores import Hit, open_store
 
 SHOWN_CHARACTERS = 320
+WIDTH = 80
 
 
 @click.command()
@@ -24,11 +26,18 @@ SHOWN_CHARACTERS = 320
     "--mode",
     type=click.Choice(["hybrid", "vector", "lexical"]),
     default="hybrid",
-    help="Rank by meaning, by words, or by both.",
+    help="Rank by meaning and words, by meaning (vector), or by words (lexical).",
 )
 @json_option
 def command(*, query: str, store: str, k: int, mode: Mode, as_json: bool) -> int:
     """Find the stored passages that answer QUERY, best first.
+
+    A passage has its file, the line and the bytes it came from, start to end, and a
+    score. The bytes of a compressed file are those of its content once decompressed.
+
+    Higher scores are better, within one search: hybrid, 1/(60 + rank) summed over both
+    rankings, 0.0328 at most; vector, the cosine, 1 at most; lexical, BM25, without a
+    bound. Shown is the part that has most of the query's words, or the beginning.
 
     \b
     Examples:
@@ -38,28 +47,30 @@ def command(*, query: str, store: str, k: int, mode: Mode, as_json: bool) -> int
     found = asyncio.run(search(query, store=store, k=k, mode=mode))
     if as_json:
         click.echo(json.dumps([hit._asdict() for hit in found]))
-        return OK
-    for rank, hit in enumerate(found, start=1):
-        _show(rank, hit)
+    else:
+        for rank, hit in enumerate(found, start=1):
+            _show(rank, hit, query)
     if not found:
-        click.echo(_why_nothing(store), err=True)
+        click.echo(f"aip: nothing found: {_why_nothing(store)}", err=True)
     return OK
 
 
 def _why_nothing(store: str) -> str:
     with open_store(store, create=False) as opened:
-        unfinished = opened.status().unfinished
-    if unfinished:
+        status = opened.status()
+    if status.unfinished:
         return (
-            f"No passage found; {unfinished} sources are unfinished and answer when "
-            "they are complete: run the same aip ingest again."
+            f"{status.unfinished} sources are unfinished and answer when they are "
+            "complete: run the same aip ingest again"
         )
-    return "No passage found: try other words, or --mode vector."
+    if not status.chunks:
+        return f"{store} holds no passage yet: run aip ingest on something to read"
+    return "try other words, or --mode vector"
 
 
-def _show(rank: int, hit: Hit) -> None:
+def _show(rank: int, hit: Hit, query: str) -> None:
     place = f"{hit.source}:{hit.line}"
     click.secho(f"{rank:2}. {place}", bold=True, nl=False)
     click.echo(f"  bytes {hit.start}-{hit.end}  score {hit.score:.4f}")
-    text = textwrap.shorten(hit.text, SHOWN_CHARACTERS, placeholder=" ...")
-    click.echo(textwrap.indent(textwrap.fill(text, 80), "    "))
+    text = excerpt(hit.text, query, size=SHOWN_CHARACTERS)
+    click.echo(textwrap.indent(textwrap.fill(text, WIDTH), "    "))
