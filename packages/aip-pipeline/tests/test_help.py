@@ -81,6 +81,12 @@ def test_help_teaches_with_examples_that_run(
         assert ran.code in expected, f"aip {line}: {ran.err}"
 
 
+@pytest.mark.parametrize("path", [("dead", "list"), ("verify",)])
+def test_help_says_where_json_comes_in_lines(aip: Aip, path: tuple[str, ...]) -> None:
+    assert "Print JSON lines on stdout" in aip(*path, "--help").out
+    assert "Print JSON on stdout" in aip("status", "--help").out
+
+
 def complete(words: str, *, shell: str = "bash") -> list[str]:
     env = {"_AIP_COMPLETE": f"{shell}_complete", "COMP_WORDS": words}
     env["COMP_CWORD"] = str(len(words.split(" ")) - 1)

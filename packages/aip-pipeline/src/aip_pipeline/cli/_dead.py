@@ -9,7 +9,12 @@ import click
 
 from aip_pipeline._errors import ConfigError
 from aip_pipeline.cli._main import DEAD_LETTERS, OK
-from aip_pipeline.cli._options import json_option, option, store_option
+from aip_pipeline.cli._options import (
+    json_lines_option,
+    json_option,
+    option,
+    store_option,
+)
 from aip_pipeline.cli._progress import describe
 from aip_pipeline.stores import DeadLetter, open_store
 
@@ -28,11 +33,12 @@ def command() -> None:
 
 @command.command("list")
 @store_option
-@json_option
+@json_lines_option
 def list_letters(*, store: str, as_json: bool) -> int:
     """List every dead letter: its id, source, byte offset, and the reason.
 
-    An id holds until its source is ingested or retried again.
+    An id holds until its source is ingested or retried again. With --json each letter
+    is one line of JSON, and none is no line: the list may be longer than memory.
 
     \b
     Examples:

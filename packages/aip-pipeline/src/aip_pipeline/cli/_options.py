@@ -171,3 +171,9 @@ store_option = option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else."
 )
+json_lines_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON lines on stdout, one object each, and nothing else.",
+)

@@ -8,7 +8,7 @@ import click
 
 from aip_pipeline._verify import verify
 from aip_pipeline.cli._main import FAILED, OK
-from aip_pipeline.cli._options import json_option, store_option
+from aip_pipeline.cli._options import json_lines_option, store_option
 from aip_pipeline.stores import Fault
 
 
@@ -18,7 +18,7 @@ from aip_pipeline.stores import Fault
 )
 @store_option
 @click.option("--repair", is_flag=True, help="Mend what can be, without embedding.")
-@json_option
+@json_lines_option
 def command(*, store: str, repair: bool, as_json: bool) -> int:
     """Check that all in a store agrees; every fault is one line.
 
