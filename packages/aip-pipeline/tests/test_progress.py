@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
+import re
 from pathlib import Path
 
 from command import Aip, aip_process
 from openai_server import OpenAIServer
 
-from aip_pipeline._headway import bytes_to_read
+from aip_pipeline._headway import WATCHED_S, Headway, bytes_to_read
 
 
 async def test_a_terminal_shows_the_part_done_the_time_left_and_the_cause(
@@ -50,3 +52,51 @@ def test_the_bytes_of_all_files_are_added_up(tmp_path: Path) -> None:
     assert bytes_to_read(given, stop=lambda: True) is None
     assert bytes_to_read(["-", *given], stop=lambda: False) is None
     assert bytes_to_read([str(tmp_path / "gone")], stop=lambda: False) is None
+
+
+async def test_a_terminal_shows_what_is_stored_and_not_what_is_read(aip: Aip) -> None:
+    lines = (json.dumps({"text": f"text number {n} " * 20}) for n in range(800))
+    (aip.folder / "a.jsonl").write_text("\n".join(lines))
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    shown = b""
+    async with OpenAIServer(delay_s=0.05) as server:
+        flags = ("--embedder", "openai:test", "--base-url", server.base_url)
+        slow = ("--concurrency", "1", "--batch-size", "16")
+        run = await aip_process("ingest", "a.jsonl", *flags, *slow, stderr=theirs)
+        ended = asyncio.create_task(run.communicate())
+        async with asyncio.timeout(30):
+            while not ended.done():
+                await asyncio.sleep(0.02)
+                with contextlib.suppress(BlockingIOError):
+                    shown += os.read(ours, 65536)
+    os.close(ours)
+    os.close(theirs)
+    assert run.returncode == 0, shown.decode()
+    parts = [int(part) for part in re.findall(rb"(\d+) %(?:;|, about)", shown)]
+    assert parts == sorted(parts)
+    # All is read within the first commit; what is stored grows by steps.
+    assert any(0 < part < 100 for part in parts)
+    assert 100 not in parts
+
+
+def test_the_time_left_follows_from_the_last_half_minute() -> None:
+    headway = Headway()
+
+    def told(at_s: float, durable_bytes: float) -> str:
+        return headway.told(at_s=at_s, durable_bytes=durable_bytes, total_bytes=1000)
+
+    assert told(0, 0) == "0 %"
+    assert told(1, 500) == "50 %"  # half of it did not change
+    moving = [told(at_s, 500 + at_s) for at_s in range(2, 60)]
+    assert moving[-1] == "56 %, about 7 min left"
+    standing = [told(at_s, 559) for at_s in range(60, 62 + int(WATCHED_S))]
+    assert standing[-1] == "56 %"
+    assert told(100, 999.9) == "100 %, about 1 s left"
+    assert told(101, 1000) == "finishing"
+
+
+def test_nothing_is_told_of_what_nobody_can_know() -> None:
+    headway = Headway()
+    assert headway.told(at_s=0, durable_bytes=7, total_bytes=None) == ""
+    assert headway.told(at_s=1, durable_bytes=0, total_bytes=0) == ""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from aip_pipeline._sources import Source, paths_of
 from aip_readers import ReadError, discover
+
+WATCHED_S = 30.0
+NOTED_EACH_S = 1.0
+MIN_WATCHED_S = 2.0
 
 
 def bytes_to_read(sources: Sequence[Source], *, stop: Callable[[], bool]) -> int | None:
@@ -37,23 +42,57 @@ def file_bytes(path: str) -> int:
         return 0
 
 
-def told(*, done_bytes: int, total_bytes: int | None, elapsed_s: float) -> str:
-    """Say which part was read, and how long the rest takes at the speed so far.
+class Headway:
+    """Tell how far a run has come, and how long the rest takes, by what is durable.
 
-    >>> told(done_bytes=25, total_bytes=100, elapsed_s=60)
-    '25 %, about 3 min left'
-    >>> told(done_bytes=0, total_bytes=100, elapsed_s=60)
-    '0 %'
-    >>> told(done_bytes=0, total_bytes=None, elapsed_s=60)
-    ''
+    The speed is that of the last half minute: sources that did not change pass in no
+    time, and a server may be slow from now on. Holds as many places.
     """
-    if not total_bytes:
-        return ""
-    share = min(1.0, done_bytes / total_bytes)
-    if not share:
-        return "0 %"
-    left_s = elapsed_s * (1 - share) / share
-    return f"{100 * share:.0f} %, about {_rounded(left_s)} left"
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+        self._most = 0.0
+
+    def told(
+        self, *, at_s: float, durable_bytes: float, total_bytes: int | None
+    ) -> str:
+        """Say which part is stored, and how long the rest takes; empty if unknown.
+
+        Args:
+            at_s: now, in seconds; it only grows.
+            durable_bytes: of the sources, as far as a kill would lose nothing of them.
+            total_bytes: of all sources; None where nobody knows.
+
+        >>> headway = Headway()
+        >>> headway.told(at_s=0, durable_bytes=0, total_bytes=100)
+        '0 %'
+        >>> headway.told(at_s=10, durable_bytes=25, total_bytes=100)
+        '25 %, about 30 s left'
+        >>> headway.told(at_s=20, durable_bytes=100, total_bytes=100)
+        'finishing'
+        """
+        if not total_bytes:
+            return ""
+        # It is worked out from counts of chunks, and may seem to fall a little.
+        durable_bytes = self._most = max(self._most, durable_bytes)
+        self._note(at_s, durable_bytes)
+        if durable_bytes >= total_bytes:
+            return "finishing"
+        part = f"{100 * durable_bytes / total_bytes:.0f} %"
+        then_s, then_bytes = self._seen[0]
+        gained = durable_bytes - then_bytes
+        if gained <= 0 or at_s - then_s < MIN_WATCHED_S:
+            return part
+        left_s = (total_bytes - durable_bytes) * (at_s - then_s) / gained
+        return f"{part}, about {_rounded(max(1.0, left_s))} left"
+
+    def _note(self, at_s: float, durable_bytes: float) -> None:
+        """Keep one place a second, of the last half minute."""
+        seen = self._seen
+        if not seen or at_s - seen[-1][0] >= NOTED_EACH_S:
+            seen.append((at_s, durable_bytes))
+        while len(seen) > 1 and at_s - seen[1][0] >= WATCHED_S:
+            seen.popleft()
 
 
 def _rounded(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from aip_pipeline._headway import bytes_to_read, told
+from aip_pipeline._headway import Headway, bytes_to_read
 from aip_pipeline.cli._words import counted, passed_over
 from aip_pipeline.stores import DeadLetter
 
@@ -104,19 +104,22 @@ class Progress:
         self, run: Ingestion, counting: asyncio.Task[int | None], *, started: float
     ) -> None:
         loop = asyncio.get_running_loop()
+        headway = Headway()
         while self._status is not None:
             report = run.report
-            total_bytes = counting.result() if counting.done() else None
             seconds = max(loop.time() - started, 0.001)
-            headway = told(
-                done_bytes=run.read_bytes, total_bytes=total_bytes, elapsed_s=seconds
-            )
-            self._status.update(
-                f"{headway}{headway and '; '}"
-                f"{report.sources:,} sources, {report.read:,} chunks read, "
-                f"{report.stored + report.unchanged:,} stored, {report.dead:,} dead; "
-                f"{report.stored / seconds:,.0f} chunks/s; "
-                f"waiting on {run.waits_for}"
+            come = "stopping"
+            if not (run.interrupted or run.exhausted):
+                come = headway.told(
+                    at_s=loop.time(),
+                    durable_bytes=_durable_bytes(run),
+                    total_bytes=counting.result() if counting.done() else None,
+                )
+            dead = f", {report.dead:,} dead" if report.dead else ""
+            self._status.update(  # one line of a narrow terminal, as a rule
+                f"{come}{come and '; '}"
+                f"{counted(report.stored + report.unchanged, 'chunk')} stored{dead}, "
+                f"{report.stored / seconds:,.0f}/s; waiting on {run.waits_for}"
             )
             await asyncio.sleep(REFRESH_S)
 
@@ -148,6 +151,12 @@ class Progress:
             click.echo(f"  {passed_over(run.unknown)}")
         _tell_vanished(run)
         click.echo(_next_step(run))
+
+
+def _durable_bytes(run: Ingestion) -> float:
+    """Return how much of what was read is stored by now; chunks are of like size."""
+    accepted = run._accepted  # noqa: SLF001  # chunks that were read; the report's are durable
+    return run.read_bytes * run.report.read / accepted if accepted else 0.0
 
 
 def _tell_vanished(run: Ingestion) -> None:
