@@ -38,6 +38,28 @@ def test_status_and_dead_list_tell_what_stands(aip: Aip, folder: Path) -> None:
     assert (status["sources"], status["chunks"], status["dead"]) == (3, 3, 1)
 
 
+def test_one_reason_is_not_told_for_every_line(aip: Aip, folder: Path) -> None:
+    (folder / "a.jsonl").write_text('{"body": "x"}\n5\n' * 50)
+    (folder / "b.jsonl").write_text('{"body": "x"}\n' * 50)
+    done = aip("ingest", "notes")
+    told = [line for line in done.err.splitlines() if "'text'" in line]
+    assert len(told) == 8
+    more = [
+        line for line in done.err.splitlines() if ": dead: ... and more in " in line
+    ]
+    assert [line.count("a.jsonl") for line in more] == [1, 1, 0]
+    assert len(done.err.splitlines()) == 12
+    assert len(aip("dead", "list").lines) == 150
+
+
+def test_no_more_letters_are_told_than_somebody_reads(aip: Aip, folder: Path) -> None:
+    for n in range(300):
+        (folder / f"{n}.jsonl").write_text("5")
+    told = aip("ingest", "notes").err.splitlines()
+    assert len(told) == 201
+    assert told[-1] == "aip: dead: ... and more: see `aip dead list`"
+
+
 def test_settings_come_from_the_environment(
     aip: Aip, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

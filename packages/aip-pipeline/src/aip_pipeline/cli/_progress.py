@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.1
 MAX_LETTERS_SHOWN = 200
+MAX_ALIKE_SHOWN = 3
 
 
 class Progress:
@@ -37,6 +39,8 @@ class Progress:
         self._mute = mute
         self._status: Status | None = None
         self._letters = 0
+        self._source = ""  # of the last letter, and how often it gave which reason
+        self._reasons: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -78,12 +82,22 @@ class Progress:
         os._exit(code)
 
     def dead_letter(self, letter: DeadLetter) -> None:
-        """Name what could not be stored, up to a bound."""
+        """Name what could not be stored, up to a bound, and no reason too often."""
+        if self._letters > MAX_LETTERS_SHOWN:
+            return
+        if letter.source != self._source:
+            self._source, self._reasons = letter.source, Counter()
+        self._reasons[letter.reason] += 1
+        alike = self._reasons[letter.reason]
+        if alike > MAX_ALIKE_SHOWN + 1:
+            return
         self._letters += 1
-        if self._letters <= MAX_LETTERS_SHOWN:
-            self.say(f"dead: {describe(letter)}")
-        elif self._letters == MAX_LETTERS_SHOWN + 1:
+        if self._letters > MAX_LETTERS_SHOWN:
             self.say("dead: ... and more: see `aip dead list`")
+        elif alike > MAX_ALIKE_SHOWN:
+            self.say(f"dead: ... and more in {letter.source}: {letter.reason}")
+        else:
+            self.say(f"dead: {describe(letter)}")
 
     async def follow(self, run: Ingestion) -> None:
         """Refresh the display until cancelled."""
