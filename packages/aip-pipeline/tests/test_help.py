@@ -87,6 +87,13 @@ def test_help_says_where_json_comes_in_lines(aip: Aip, path: tuple[str, ...]) ->
     assert "Print JSON on stdout" in aip("status", "--help").out
 
 
+def test_a_group_without_a_command_prints_its_help(aip: Aip) -> None:
+    for path in ((), ("dead",)):
+        shown = aip(*path)
+        assert (shown.code, shown.err) == (0, "")
+        assert shown.out == aip(*path, "--help").out
+
+
 def complete(words: str, *, shell: str = "bash") -> list[str]:
     env = {"_AIP_COMPLETE": f"{shell}_complete", "COMP_WORDS": words}
     env["COMP_CWORD"] = str(len(words.split(" ")) - 1)

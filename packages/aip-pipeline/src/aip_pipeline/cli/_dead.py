@@ -19,8 +19,9 @@ from aip_pipeline.cli._progress import describe
 from aip_pipeline.stores import DeadLetter, open_store
 
 
-@click.group()
-def command() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """See what could not be stored, and why; try it again.
 
     \b
@@ -29,9 +30,11 @@ def command() -> None:
       aip dead show 1
       aip dead retry
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
-@command.command("list")
+@command.command("list", short_help="List what is dead, and why.")
 @store_option
 @json_lines_option
 def list_letters(*, store: str, as_json: bool) -> int:
@@ -54,7 +57,7 @@ def list_letters(*, store: str, as_json: bool) -> int:
     return OK
 
 
-@command.command("show")
+@command.command("show", short_help="Show one dead letter whole.")
 @click.argument("number", type=click.IntRange(1), metavar="ID")
 @store_option
 @json_option

@@ -59,9 +59,10 @@ def _why_nothing(store: str) -> str:
     with open_store(store, create=False) as opened:
         status = opened.status()
     if status.unfinished:
+        are = "source is" if status.unfinished == 1 else "sources are"
         return (
-            f"{status.unfinished} sources are unfinished and answer when they are "
-            "complete: run the same aip ingest again"
+            f"{status.unfinished} {are} unfinished and will answer once complete: run "
+            "the same aip ingest again"
         )
     if not status.chunks:
         return f"{store} holds no passage yet: run aip ingest on something to read"

@@ -82,7 +82,11 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Encoding of text without a byte order mark, such as latin-1; not for PDF "
         "and Parquet. detect guesses it, with the extra aip-readers[detect].",
     ),
-    option("--price", type=click.FloatRange(0), help="Cost of a million tokens."),
+    option(
+        "--price",
+        type=click.FloatRange(0, min_open=True),
+        help="Cost of a million tokens.",
+    ),
     option("--max-tokens", type=click.IntRange(0), help="Stop before spending more."),
     option("--max-cost", type=click.FloatRange(0), help="Stop before it costs more."),
 )
