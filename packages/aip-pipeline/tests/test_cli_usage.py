@@ -151,6 +151,12 @@ def test_files_that_a_folder_passes_over_are_counted(aip: Aip, folder: Path) -> 
     assert "passed over" not in out
 
 
+def test_a_source_without_text_is_not_called_searchable(aip: Aip, folder: Path) -> None:
+    (folder / "rows.csv").write_text("text\n")
+    assert "what was read holds no text" in aip("ingest", "notes/rows.csv").out
+    assert "Next: aip search" in aip("ingest", "notes").out
+
+
 def test_prune_refuses_and_obeys(aip: Aip, folder: Path) -> None:
     aip("ingest", "notes")
     (folder / "tea.txt").unlink()

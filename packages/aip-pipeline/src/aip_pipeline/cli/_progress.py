@@ -194,8 +194,10 @@ def _next_step(run: Ingestion) -> str:
         return "Run the same command again to go on from here."
     if run.report.dead:
         return f"What could not be stored: aip dead list{where}"
-    if run.report.sources:
+    if run.report.read:
         return f'Next: aip search "your question"{where}'
+    if run.report.sources:
+        return "Nothing was stored: what was read holds no text."
     return "Nothing to read there: no file with a suffix that aip knows."
 
 
