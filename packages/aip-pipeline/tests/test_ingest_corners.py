@@ -163,13 +163,34 @@ async def test_a_name_that_is_not_utf8_is_told_and_the_rest_goes_on(
     assert told[0].reason == "its name is not UTF-8"
 
 
-def test_a_server_that_tells_no_usage_is_taken_to_have_used_all() -> None:
+async def test_a_server_that_tells_no_usage_is_taken_to_have_used_all() -> None:
     budget = TokenBudget(100)
     for _ in range(2):
-        reserved = budget.reserve(50, spent_tokens=0)
+        reserved = await budget.reserve(50, spent_tokens=int)
         assert reserved is not None
         budget.settle(reserved, n_bytes=50)
-    assert budget.reserve(1, spent_tokens=0) is None
+    assert await budget.reserve(1, spent_tokens=int) is None
+
+
+async def test_a_request_that_might_be_too_much_waits_for_what_is_in_flight() -> None:
+    budget, spent = TokenBudget(100), [0]
+
+    async def reserve(n_bytes: int) -> float | None:
+        return await budget.reserve(n_bytes, spent_tokens=lambda: spent[0])
+
+    first = await reserve(60)
+    assert first == 60
+    second, third = (asyncio.create_task(reserve(n)) for n in (60, 600))
+    await asyncio.sleep(0)
+    assert not second.done()
+    spent[0] = 15
+    budget.settle(first, n_bytes=60)
+    assert await second == pytest.approx(1.2 * 15)
+    await asyncio.sleep(0)
+    assert not third.done()
+    spent[0] = 30
+    budget.settle(18, n_bytes=60)
+    assert await third is None
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4])

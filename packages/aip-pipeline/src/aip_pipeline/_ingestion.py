@@ -70,6 +70,7 @@ class Ingestion:
         loop_lag_s: how late the event loop woke.
         unknown: files of folders that were passed over, by suffix; known at the end.
         read_bytes: of the files so far, as they lie on disk.
+        accepted: chunks read so far; the report counts those that are durable.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Ingestion:
         self._bottleneck = Bottleneck()
         self._log = RunLog()
         self._any_embedded = False
-        self._accepted = 0
+        self.accepted = 0
         self._writing_bytes = 0
         self._refused: PruneRefused | None = None
         self._may_prune = False
@@ -188,9 +189,9 @@ class Ingestion:
 
     def _check(self, report: IngestReport) -> None:
         """Compare what the reader counted with what the writer made durable."""
-        if not self._stopped_sending() and self._accepted != report.read:
+        if not self._stopped_sending() and self.accepted != report.read:
             raise ConservationError(
-                f"{self._accepted} chunks were read but {report.read} were committed: "
+                f"{self.accepted} chunks were read but {report.read} were committed: "
                 "please report this bug"
             )
         report.check()
@@ -347,7 +348,7 @@ class Ingestion:
         await asyncio.sleep(0)  # lets it ask
         self._flush_if_stuck()
         await admitted
-        self._accepted += page.read
+        self.accepted += page.read
         ticket = Ticket(page, len(page.fresh))
         self._tickets.append(ticket)
         self._batcher.put(ticket)
@@ -366,14 +367,16 @@ class Ingestion:
     async def _spend(self, batch: Batch) -> None:
         """Embed a batch if the tokens for it are left; else end the run."""
         n_bytes = batch.n_bytes
-        spent = self._embedder.usage.tokens
-        reserved = self._spending.reserve(n_bytes, spent_tokens=spent)
+        reserved = await self._spending.reserve(
+            n_bytes, spent_tokens=lambda: self._embedder.usage.tokens
+        )
         if reserved is None:
-            self.exhausted = True
+            self.exhausted = not self.interrupted
             self._end_early()
             return
         try:
-            await self._embed(batch.items, attempts=1)
+            if not self._stopped_sending():  # while it waited for the others
+                await self._embed(batch.items, attempts=1)
         finally:
             self._spending.settle(reserved, n_bytes=n_bytes)
 

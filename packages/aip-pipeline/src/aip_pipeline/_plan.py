@@ -23,6 +23,8 @@ from aip_pipeline.stores import SqliteStore, Store, Write, open_store
 
 Verdict: TypeAlias = Literal["enough", "unsure", "too small"]
 
+UTF8_BYTES = 4  # of one character, at most
+
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
@@ -145,7 +147,10 @@ def _estimate(
         found.cost = found.tokens * settings.price / 1_000_000
     limit = settings.token_limit()
     if limit is not None:
-        found.budget = _verdict(found.tokens, sent_bytes, limit_tokens=limit)
+        first_bytes = settings.batch_size * settings.chunk_size * UTF8_BYTES
+        found.budget = _verdict(
+            found.tokens, min(sent_bytes, first_bytes), limit_tokens=limit
+        )
 
 
 def _requests(found: Plan, settings: IngestSettings, profile: BatchProfile) -> int:
@@ -157,13 +162,13 @@ def _requests(found: Plan, settings: IngestSettings, profile: BatchProfile) -> i
     return max(-(-texts // most_texts), -(-found.to_embed_bytes // most_bytes))
 
 
-def _verdict(tokens: int, sent_bytes: int, *, limit_tokens: int) -> Verdict:
+def _verdict(tokens: int, first_bytes: int, *, limit_tokens: int) -> Verdict:
     """Judge a budget as a run does, which never risks to overspend it.
 
-    Before the server's first answers a run sets aside a token for each byte in flight,
-    so only as many tokens as there are bytes are enough for certain.
+    Before the server's first answer a run sets aside a token for each byte of its first
+    request, and afterwards a little more than texts were found to cost.
     """
     if tokens > limit_tokens * SPREAD:
         return "too small"
-    most = sent_bytes * MOST_TOKENS_PER_BYTE
+    most = max(tokens * SPREAD, first_bytes * MOST_TOKENS_PER_BYTE)
     return "enough" if most <= limit_tokens else "unsure"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 # A byte-level tokenizer makes no more tokens than there are bytes, so before the first
 # answer this guess can only be too high.
 MOST_TOKENS_PER_BYTE = 1.0
@@ -18,16 +21,33 @@ class TokenBudget:
     def __init__(self, max_tokens: int | None) -> None:
         self.max_tokens = max_tokens
         self._in_flight_tokens = 0.0
+        self._in_flight = 0
+        self._settled = asyncio.Event()
         self._settled_bytes = 0
         self._assumed_tokens = 0.0
 
-    def reserve(self, n_bytes: int, *, spent_tokens: int) -> float | None:
+    async def reserve(
+        self, n_bytes: int, *, spent_tokens: Callable[[], int]
+    ) -> float | None:
         """Set tokens aside for *n_bytes* of text; None when they might not suffice.
 
+        As long as something is in flight, its answer may tell that texts cost less
+        than was set aside: that is waited for.
+
         >>> budget = TokenBudget(100)
-        >>> budget.reserve(60, spent_tokens=0), budget.reserve(60, spent_tokens=0)
-        (60.0, None)
+        >>> asyncio.run(budget.reserve(60, spent_tokens=int))
+        60.0
+        >>> budget.settle(60.0, n_bytes=60)  # the server did not tell what it used
+        >>> asyncio.run(budget.reserve(60, spent_tokens=int)) is None
+        True
         """
+        while (reserved := self._reserve(n_bytes, spent_tokens())) is None:
+            if not self._in_flight:
+                return None
+            await self._settled.wait()
+        return reserved
+
+    def _reserve(self, n_bytes: int, spent_tokens: int) -> float | None:
         wanted = n_bytes * self._tokens_per_byte(spent_tokens)
         if self.max_tokens is not None:
             # A server that never tells what it used is taken to have used it all.
@@ -37,6 +57,7 @@ class TokenBudget:
             if total > self.max_tokens:
                 return None
         self._in_flight_tokens += wanted
+        self._in_flight += 1
         return wanted
 
     def settle(self, reserved: float, *, n_bytes: int) -> None:
@@ -44,6 +65,9 @@ class TokenBudget:
         self._in_flight_tokens -= reserved
         self._assumed_tokens += reserved
         self._settled_bytes += n_bytes
+        self._in_flight -= 1
+        self._settled.set()
+        self._settled = asyncio.Event()
 
     def _tokens_per_byte(self, spent_tokens: int) -> float:
         if not spent_tokens or not self._settled_bytes:

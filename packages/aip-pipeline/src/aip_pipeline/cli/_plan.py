@@ -83,7 +83,7 @@ def _show_cost(found: Plan, settings: IngestSettings) -> None:
 
 _BUDGET = {
     "enough": "is enough",
-    "unsure": "may stop the run before its end (exit code 4, resumable): until the "
-    "server has answered, one token is set aside for each byte in flight",
+    "unsure": "may stop the run before its end (exit code 4, resumable): what texts "
+    "cost is only known once they are embedded",
     "too small": "would stop the run before its end (exit code 4, resumable)",
 }

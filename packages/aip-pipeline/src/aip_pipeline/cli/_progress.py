@@ -169,7 +169,7 @@ class Progress:
 
 def _durable_bytes(run: Ingestion) -> float:
     """Return how much of what was read is stored by now; chunks are of like size."""
-    accepted = run._accepted  # noqa: SLF001  # chunks that were read; the report's are durable
+    accepted = run.accepted
     return run.read_bytes * run.report.read / accepted if accepted else 0.0
 
 
