@@ -13,7 +13,8 @@ _BETA = 0.85
 _GAIN = 1.35
 _PROBE = 1.1
 _QUEUEING = 1.20
-_HEADROOM = 1.05
+_QUEUED_SHARE = 0.05
+_QUEUED = 4.0
 _RECOVERY_RTTS = 8.0
 _HOLD = 4.0
 _LONGEST_HOLD = 32.0
@@ -236,13 +237,22 @@ class AdaptiveLimit:
 
     def _step_back(self, now: float, *, rtt_s: float) -> None:
         """Go to the knee that Little's law gives, and look again from there."""
-        knee = self.cohort.crowd * self._low_s / rtt_s * _HEADROOM
+        knee = self._knee(rtt_s)
         # Below the start no queue was ever seen: what grows there is our own cost.
         lower = min(self.value, max(knee, self.value * _STEEPEST, self._start))
         self._doubt = _Doubt(self.value, rtt_s, self.slow_start)
         self.slow_start = False
         # Until the crowd of the higher limit has thinned out nothing is measured.
         self._change(now, lower, settle_s=rtt_s * (1.0 - lower / self.value))
+
+    def _knee(self, rtt_s: float) -> float:
+        """Return how many the server works on, and a few that wait to be next.
+
+        Without them it idles while an answer, and the request that follows it, are on
+        their way.
+        """
+        working = self.cohort.crowd * self._low_s / rtt_s
+        return working + max(_QUEUED, _QUEUED_SHARE * working)
 
     def _judge(self, now: float, *, rtt_s: float, doubt: _Doubt) -> None:
         """See whether stepping back made answers faster: only then they had queued."""
@@ -258,7 +268,7 @@ class AdaptiveLimit:
             self._change(now, doubt.value)
             return
         self._low_s = min(self._low_s, self._surely_s())
-        knee = self.cohort.crowd * self._low_s / rtt_s * _HEADROOM
+        knee = self._knee(rtt_s)
         self._edge = min(doubt.value, max(knee, self.value * _STEEPEST, self._start))
         self._curve_from = now - _RECOVERY_RTTS * rtt_s
         self._change(now, self._edge)
