@@ -316,7 +316,7 @@ class Ingestion:
                 claimed=self._claimed,
                 stop=self._stop,
                 keep=self._keep,
-                max_page_bytes=min(1 << 20, self.settings.max_memory_bytes // 8),
+                max_page_bytes=min(1 << 19, self.settings.max_memory_bytes // 16),
                 vector_bytes=self._vector_bytes,
             )
             for page in reader.pages(self.sources):

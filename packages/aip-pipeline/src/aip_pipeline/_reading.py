@@ -42,9 +42,10 @@ from aip_readers import (
     split,
 )
 
-MAX_PAGE_CHUNKS = 256
+MAX_PAGE_CHUNKS = 128
 MAX_SUFFIXES = 100
 CHUNK_OVERHEAD_BYTES = 600  # the tuple, its ints, the hash, the list slots
+METADATA_OVERHEAD = 300  # a dict of one key and its value
 
 
 class Fresh(NamedTuple):
@@ -273,7 +274,8 @@ class PageReader:
         part.next_ordinal = ordinal + 1
         if metadata and start != self._metadata_at:
             self._metadata_at = start
-            page.cost_bytes += end - start  # at least what it was read from
+            # Of what it was read from, what is not this text; at least a dict.
+            page.cost_bytes += METADATA_OVERHEAD + max(0, end - start - len(text))
         if resumable and start != part.resume_offset:
             part.resume_offset = start
             part.resume_line = line
