@@ -7,13 +7,14 @@ import json
 import lzma
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from aip_readers import ChangedError, FileChunkIterator, open_records
+from aip_readers import ChangedError, FileChunkIterator, open_records, read_lines
 
 
 def members(data: bytes) -> bytes:
@@ -35,6 +36,13 @@ def plain(data: bytes) -> bytes:
 LINES = b"".join(
     b'{"text": "line %d \xc3\xa9", "n": %d}\r\n' % (n, n) for n in range(4000)
 )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
 PACKS = pytest.mark.parametrize("pack", [plain, members, zstd_frames, lzma.compress])
 
 
@@ -102,24 +110,45 @@ def test_a_start_beside_a_cursor_is_refused(tmp_path: Path) -> None:
         open_records(path, cursor=cursor, start=3)
 
 
-@settings(max_examples=60, deadline=None)
+def bytewise(data: bytes) -> bytes:
+    """Pack each byte in a member of its own, so that each block ends after one."""
+    return b"".join(gzip.compress(data[at : at + 1]) for at in range(len(data)))
+
+
+@settings(max_examples=100, deadline=None)
 @given(
     lines=st.lists(st.text("aé\r ", max_size=5), max_size=8),
     end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "gbk"]),
+    pack=st.sampled_from([plain, bytewise]),
 )
 def test_going_on_from_any_record_is_one_pass(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[str], end: str
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[str],
+    end: str,
+    encoding: str,
+    pack: Callable[[bytes], bytes],
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "lines"
-    path.write_bytes(end.join(lines).encode())
-    whole = list(open_records(path, format="lines"))
+    path.write_bytes(pack(end.join(lines).encode(encoding, "replace")))
+    read = partial(open_records, path, format="lines", encoding=encoding)
+    with read() as records:
+        whole = list(records)
+        cursors = list(map(records.cursor, whole))
     for at, record in enumerate(whole):
-        rest = open_records(
-            path, format="lines", start=record.end, start_line=record.line
-        )
-        # A start of 0 is the beginning, not the end of an empty first line.
-        expected = whole if record.end == 0 else whole[at + 1 :]
-        assert list(rest) == expected
+        rest = whole[at + 1 :]
+        assert list(read(start=record.end, start_line=record.line)) == rest
+        assert list(read(cursor=cursors[at])) == rest
+
+
+def test_a_start_of_0_goes_on_after_an_empty_first_line(path: Path) -> None:
+    path.write_bytes(b"\nb\n")
+    assert list(read_lines(path)) == ["", "b"]
+    assert list(read_lines(path, start=0)) == ["b"]
+    # There is none where a mark stands before the first line.
+    path.write_bytes(b"\xef\xbb\xbf\nb\n")
+    assert list(read_lines(path, start=0)) == ["", "b"]
+    assert list(read_lines(path, start=3)) == ["b"]
 
 
 @pytest.mark.parametrize("change", ["grow", "shrink", "replace", "touch"])

@@ -31,7 +31,7 @@ class FileChunkIterator(Reader[bytes]):
         chunk_size: int = BLOCK,
         *,
         limits: Limits | None = None,
-        start: int = 0,
+        start: int | None = None,
     ) -> None:
         super().__init__(path, self._blocks, limits=limits, start=start)
         self._chunk_size = positive("chunk_size", chunk_size)

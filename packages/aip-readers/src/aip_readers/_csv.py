@@ -86,7 +86,7 @@ class CsvReader(Reader[Record]):
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
         start_line: int = 1,
         cursor: Cursor | None = None,
     ) -> None:
@@ -143,7 +143,7 @@ class read_csv(Reader[dict[str, str]]):  # noqa: N801  # used as a function
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
     ) -> None:
         super().__init__(path, self._batches, limits=limits, start=start)
         self._delimiter = delimiter

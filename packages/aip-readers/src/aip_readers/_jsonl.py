@@ -108,7 +108,7 @@ class JsonlReader(Reader[Record]):
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
         start_line: int = 1,
         cursor: Cursor | None = None,
     ) -> None:
@@ -216,7 +216,7 @@ class read_jsonl(Reader["Any"]):  # noqa: N801  # used as a function; closes as 
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
     ) -> None:
         super().__init__(path, self._batches, limits=limits, start=start)
         self._on_error = on_error

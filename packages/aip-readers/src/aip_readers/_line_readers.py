@@ -107,7 +107,7 @@ class LineReader(Reader[Record]):
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
         start_line: int = 1,
         cursor: Cursor | None = None,
     ) -> None:
@@ -157,7 +157,7 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
     ) -> None:
         super().__init__(path, self._texts, limits=limits, start=start)
         self._on_error = on_error

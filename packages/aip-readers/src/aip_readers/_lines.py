@@ -95,14 +95,17 @@ class LineSource:
         self.max_bytes = limits.max_record_bytes
         self.policy = limits.on_oversize
         self._line = line
-        self._begun = not source.position
+        self._begun = not source.goes_on
         self._at = source.position
         self._encoding = canonical(encoding)
 
     def batches(self) -> Iterator[LineBatch]:
         """Yield the lines, a block's worth at a time."""
         text = TextSource(self.source, encoding=self._encoding, size=self._size)
-        self._at, ahead = text.take()
+        at, ahead = text.take()
+        if at > self._at:
+            # No earlier span ended before the mark.
+            self._at, self._begun = at, True
         blocks = chain([ahead] if ahead else [], self.source.blocks(self._size))
         if text.encoding != "utf-8":
             return self._wide(text.encoding, blocks)
@@ -125,12 +128,12 @@ class LineSource:
             yield LineBatch(data, start, line, spans, ended=False, encoding=encoding)
 
     def _split(self, blocks: Iterator[bytes]) -> Iterator[LineBatch]:
+        if not self._begun:
+            blocks = self._after_line_end(blocks)
         carry: list[bytes] = []
         held, passing = 0, False
         for each in blocks:
             block = each
-            if not self._begun:
-                block = self._after_line_end(block)
             if passing:
                 block, passing = self._pass_over(block)
             cut = block.rfind(b"\n")
@@ -156,15 +159,19 @@ class LineSource:
             data = b"".join(carry)
             yield LineBatch(data, self._at, self._line, ended=False)
 
-    def _after_line_end(self, block: bytes) -> bytes:
+    def _after_line_end(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass over the line end on which an earlier span ended."""
-        self._begun = True
+        first = next(blocks, b"")
+        if first == b"\r":
+            # A compressed member may end within a line end.
+            first += next(blocks, b"")
         for end in b"\r\n", b"\n":
-            if block.startswith(end):
+            if first.startswith(end):
                 self._at += len(end)
                 self._line += 1
-                return block[len(end) :]
-        return block
+                first = first[len(end) :]
+                break
+        return chain([first], blocks)
 
     def _pass_over(self, block: bytes) -> tuple[bytes, bool]:
         """Drop the rest of a line that is too long."""

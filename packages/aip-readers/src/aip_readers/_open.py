@@ -25,7 +25,7 @@ class _Asked(NamedTuple):
     limits: Limits | None
     on_error: OnError
     encoding: str
-    start: int
+    start: int | None
     start_line: int
     cursor: Cursor | None
 
@@ -39,7 +39,7 @@ def open_records(
     limits: Limits | None = None,
     on_error: OnError = "raise",
     encoding: str = "utf-8",
-    start: int = 0,
+    start: int | None = None,
     start_line: int = 1,
     cursor: Cursor | None = None,
 ) -> Reader[Record]:
@@ -48,8 +48,9 @@ def open_records(
     *path* is a file, a pipe, ``-`` for standard input, or a URL of fsspec. "auto" goes
     by the suffix, looking through a compression's: JSONL, CSV, HTML, PDF and Parquet
     have theirs, standard input is JSONL, anything else is text. *start* and
-    *start_line* are the byte and the line of an earlier record or chunk to go on from;
-    a *cursor* says the same, and knows its file. HTML, PDF and Parquet always start at
+    *start_line* are the byte and the line of an earlier record or chunk to go on from
+    (a *start* of 0 is after an empty first line, None the beginning); a *cursor* says
+    the same, and knows its file. HTML, PDF and Parquet always start at
     their beginning.
     """
     if format not in get_args(Format):

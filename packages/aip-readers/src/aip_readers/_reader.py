@@ -38,10 +38,10 @@ class Reader(Generic[T]):
         batches: Callable[[ByteSource], Iterable[Sequence[T]]],
         *,
         limits: Limits | None = None,
-        start: int = 0,
+        start: int | None = None,
         cursor: Cursor | None = None,
     ) -> None:
-        if start < 0:
+        if start is not None and start < 0:
             raise ValueError(f"start must be at least 0, not {start!r}")
         if start and cursor:
             raise ValueError("start and cursor exclude each other")

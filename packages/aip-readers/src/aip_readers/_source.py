@@ -37,13 +37,15 @@ class ByteSource:
         path: Path,
         *,
         limits: Limits,
-        start: int = 0,
+        start: int | None = None,
         member: Member = Member(0, 0),  # noqa: B008  # immutable
     ) -> None:
         self.name = absolute(path)
         self.path = path
         self.limits = limits
         self.position = 0
+        # Whether what is read begins where an earlier span ended, be it at byte 0.
+        self.goes_on = start is not None
         self.compression: str | None = None
         self._at = 0
         self._ahead = b""
@@ -55,7 +57,7 @@ class ByteSource:
         self._file = open_raw(path)
         self.bytes_total = self._file.size
         try:
-            self._begin(start, member)
+            self._begin(start or 0, member)
         except BaseException:
             self.close()
             raise

@@ -162,7 +162,7 @@ class TextReader(Reader[Record]):
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
         start_line: int = 1,
         cursor: Cursor | None = None,
         chunk_size: int = BLOCK,
@@ -202,7 +202,7 @@ class read_chunks(Reader[str]):  # noqa: N801  # used as a function; closes as a
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
-        start: int = 0,
+        start: int | None = None,
     ) -> None:
         super().__init__(path, self._texts, limits=limits, start=start)
         self._on_error = on_error
