@@ -6,6 +6,8 @@ import importlib
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
@@ -46,3 +48,13 @@ def test_import_needs_the_standard_library_only() -> None:
         check=True,
     )
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("items", ["text", b"text", ["a", "line"], [{"text": "a row"}]])
+@pytest.mark.parametrize("take", [aip_readers.split, aip_readers.Cleaner().trace])
+def test_what_is_no_record_is_told_by_its_type(
+    take: Callable[[Any], Iterable[object]], items: Iterable[object]
+) -> None:
+    kind = type(next(iter(items))).__name__
+    with pytest.raises(TypeError, match=rf"records are wanted, not {kind}: open_"):
+        list(take(items))

@@ -26,6 +26,20 @@ class Record(NamedTuple):
     metadata: Mapping[str, Any]
 
 
+def source_of(item: object) -> str:
+    """Return the source of a record; raise TypeError for anything else.
+
+    What takes records asks it of the first, for the texts or rows of a reader come
+    easily in their place.
+    """
+    if not isinstance(item, Record):
+        raise TypeError(
+            f"records are wanted, not {type(item).__name__}: open_records(path) and "
+            "the .records() of every reader yield them"
+        )
+    return item.source
+
+
 class Chunk(NamedTuple):
     """A clean piece of a document, and the raw bytes it came from.
 

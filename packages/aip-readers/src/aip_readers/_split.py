@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ._clean import Cleaner, Form, is_plain
 from ._cut import NONSPACE, Cutter
 from ._errors import ReadError
-from ._records import Chunk, Record
+from ._records import Chunk, Record, source_of
 
 if TYPE_CHECKING:
     from ._token_cut import TokenCutter
@@ -63,9 +63,10 @@ class Splitter:
         ordinals = count(first_ordinal)
         try:
             for record in ahead:
-                if source is not None and record.source != source:
-                    ordinals = count()
-                source = record.source
+                if source is None:
+                    source = source_of(record)
+                elif record.source != source:
+                    source, ordinals = record.source, count()
                 if record.key is None:
                     yield from _Document(record, ahead, cutter).chunks(ordinals)
                 elif isinstance(cutter, Cutter) and len(record.text) <= self.size:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from unicodedata import is_normalized, normalize
 
 from ._clean import COMPOSES, CONTROLS, cut_safely, is_mark, plain
-from ._records import Record
+from ._records import Record, source_of
 
 _CONTROL = re.compile(CONTROLS)
 _TOKEN = re.compile(rf"{CONTROLS}*+\s(?:\s|{CONTROLS})*+|\S++")
@@ -57,7 +57,7 @@ class CleanPiece(NamedTuple):
 
 def trace(records: Iterable[Record]) -> Iterator[CleanPiece]:
     """Clean contiguous pieces of plain texts; see ``Cleaner.trace``."""
-    for source, pieces in groupby(records, key=lambda record: record.source):
+    for source, pieces in groupby(records, key=source_of):
         yield from _Tracer(source).pieces(pieces)
 
 
