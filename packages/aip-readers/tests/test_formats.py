@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,44 @@ def test_csv_without_the_column_says_which_it_has(tmp_path: Path) -> None:
         next(open_records(path))
     records = list(open_records(path, text_field="body", id_field="id"))
     assert [(r.key, r.text) for r in records] == [("1", "x")]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (
+            b"A text, as it is.\n" * 50,
+            "no column 'text'; it has 'A text', ' as it is.'",
+        ),
+        (b"x" * 999 + b"\n1\n", f"no column 'text'; it has '{'x' * 40}'"),
+        (b"text\n" * 50, "no column 'id'; it has 'text'"),
+        (b"\n" * 9 + b"id,body\n" * 50, "no column 'text'; it has 'id', 'body'"),
+        (b'id,"text\n' + b"1,x\n" * 50, "the header cannot be read: this row is not"),
+        (b"%PDF-1.7\0\n" * 50, "the header cannot be read: NUL is not text"),
+        (b"x" * 5000 + b"\nid,text\n1,a\n", "the header cannot be read: the record"),
+    ],
+)
+def test_a_file_that_is_no_csv_is_one_error_about_its_header(
+    tmp_path: Path, data: bytes, reason: str
+) -> None:
+    path = tmp_path / "no.csv"
+    path.write_bytes(data)
+    limits = Limits(max_record_bytes=4000)
+    read = partial(open_records, path, id_field="id", limits=limits)
+    errors: list[ReadError] = []
+    assert list(read(on_error=errors.append)) == []
+    (error,) = errors
+    assert reason in error.reason
+    assert error.line == data[: error.offset].count(b"\n") + 1
+    assert list(read(on_error="skip")) == []
+    with pytest.raises(type(error)):
+        list(read())
+
+
+def test_a_replaced_byte_in_a_header_leaves_it_one(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(b"text,\xff\na,b\n")
+    assert list(read_csv(path, on_error="replace")) == [{"text": "a", "\ufffd": "b"}]
 
 
 def test_tsv_is_split_at_tabs(tmp_path: Path) -> None:
@@ -215,6 +254,11 @@ def test_parquet_rows_know_their_row_group(tmp_path: Path) -> None:
     assert [(r.key, r.text, r.line) for r in records] == [("1", "a", 1)]
     assert 4 <= records[0].start < records[0].end < path.stat().st_size
     assert [type(error) for error in errors] == [RecordEncodingError, FieldError]
+    errors.clear()
+    assert list(open_records(path, text_field="body", on_error=errors.append)) == []
+    assert [str(error).partition(": ")[2] for error in errors] == [
+        "the table has no column 'body'; it has 'id', 'text'"
+    ]
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(CorruptError, match="not Parquet"):
         list(read_parquet(path))

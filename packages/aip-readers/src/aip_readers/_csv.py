@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._errors import FieldError, ParseError, RecordError, settle
+from ._errors import FieldError, ParseError, ReadError, no_column, settle
 from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class _Table:
-    """The rows of one source as (row, dictionary), the header from its beginning."""
+    """The rows of one source as (row, dictionary), the header from its beginning.
+
+    A header that is bad, or has not the fields that are *wanted*, is one error, and no
+    row is read: each would have the same.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class _Table:
         on_error: OnError = "raise",
         encoding: str = "utf-8",
         delimiter: str = ",",
+        wanted: Sequence[str] = (),
     ) -> None:
         self._name = source.name
         self._on_error = on_error
@@ -37,38 +42,68 @@ class _Table:
         self._encoding = encoding
         self._delimiter = delimiter
         self._line = line
+        self._wanted = wanted
+        self._names: list[str] | None = None
 
     def _rows(self, source: ByteSource, line: int) -> Iterator[Row]:
         return RowSource(
             source,
             limits=self._limits,
             line=line,
-            on_error=self._on_error,
+            on_error="raise" if self._on_error == "raise" else self._settle,
             encoding=self._encoding,
             delimiter=self._delimiter,
         ).rows()
 
-    def _header(self) -> list[str]:
+    def _settle(self, error: ReadError) -> str:
+        """Settle an error; one in the header is the last."""
+        if self._names is None:
+            reason = f"the header cannot be read: {error.reason}"
+            error = type(error)(error.source, error.offset, error.line, reason)
+        if settle(error, self._on_error):
+            return "replace"
+        if self._names is None:
+            raise _NoHeaderError
+        return "skip"
+
+    def _read_header(self) -> None:
         """Read the header where this source was not opened: at the beginning."""
         source = ByteSource(self._source.path, limits=self._limits)
         try:
-            return next(self._rows(source, 1), Row([], 0, 0, 1)).fields
+            for row in self._rows(source, 1):
+                self._take_header(row)
+                return
         finally:
             source.close()
 
+    def _take_header(self, row: Row) -> None:
+        """Let the first row name the fields; it must name those that are wanted."""
+        if reason := no_column(row.fields, self._wanted):
+            settle(FieldError(self._name, row.start, row.line, reason), self._on_error)
+            raise _NoHeaderError
+        self._names = row.fields
+
     def rows(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield every row that has the header's fields."""
-        names = self._header() if self._source.position else None
-        for row in self._rows(self._source, self._line):
-            if names is None:
-                names = row.fields
-            elif len(row.fields) == len(names):
-                yield row, dict(zip(names, row.fields, strict=True))
-            else:
-                have, want = len(row.fields), len(names)
-                reason = f"the row has {have} fields, the header {want}"
-                error = ParseError(self._name, row.start, row.line, reason)
-                settle(error, self._on_error)
+        try:
+            if self._source.position:
+                self._read_header()
+            for row in self._rows(self._source, self._line):
+                if self._names is None:
+                    self._take_header(row)
+                elif len(row.fields) == len(self._names):
+                    yield row, dict(zip(self._names, row.fields, strict=True))
+                else:
+                    have, want = len(row.fields), len(self._names)
+                    reason = f"the row has {have} fields, the header {want}"
+                    error = ParseError(self._name, row.start, row.line, reason)
+                    settle(error, self._on_error)
+        except _NoHeaderError:
+            return
+
+
+class _NoHeaderError(Exception):
+    """The header is bad, and whoever wants to know was told."""
 
 
 class CsvReader(Reader[Record]):
@@ -99,6 +134,7 @@ class CsvReader(Reader[Record]):
         self._encoding = encoding
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
+        field, id_field = self._text_field, self._id_field
         table = _Table(
             source,
             limits=self.limits,
@@ -106,24 +142,13 @@ class CsvReader(Reader[Record]):
             on_error=self._on_error,
             encoding=self._encoding,
             delimiter=self._delimiter,
+            wanted=(field, id_field or field),
         )
         for row, value in table.rows():
-            try:
-                record = self._record(row, value)
-            except RecordError as error:
-                settle(error, self._on_error)
-            else:
-                yield (record,)
-
-    def _record(self, row: Row, value: dict[str, str]) -> Record:
-        for field in self._text_field, self._id_field:
-            if field is not None and field not in value:
-                known = ", ".join(map(repr, list(value)[:8]))
-                reason = f"the table has no column {field!r}; it has {known}"
-                raise FieldError(self.source, row.start, row.line, reason)
-        key = "" if self._id_field is None else value[self._id_field]
-        text = value.pop(self._text_field)
-        return Record(self.source, text, row.start, row.end, row.line, key, value)
+            key = "" if id_field is None else value[id_field]
+            text = value.pop(field)
+            record = Record(self.source, text, row.start, row.end, row.line, key, value)
+            yield (record,)
 
 
 class read_csv(Reader[dict[str, str]]):  # noqa: N801  # used as a function
@@ -132,7 +157,7 @@ class read_csv(Reader[dict[str, str]]):  # noqa: N801  # used as a function
     Quoted fields may hold line ends. Holds one row, at most ``limits.max_record_bytes``
     (which also becomes the csv module's own limit of a field, process-wide, if that is
     lower). A bad row is a ``RecordError`` and the rest goes on, with the line after the
-    one on which the bad row began.
+    one on which the bad row began; after a bad header there are no rows.
     """
 
     def __init__(

@@ -23,9 +23,13 @@ Offsets are absolute, in bytes of the decompressed source; lines count from 1.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from ._types import OnError
 
 
@@ -118,6 +122,19 @@ class MissingExtraError(SourceError):
 
 class NoMatchError(SourceError):
     """A pattern matches no file."""
+
+
+def some(names: Iterable[str]) -> str:
+    """Name the first of what is there instead, in few words however long they are."""
+    return ", ".join(repr(name[:40]) for name in islice(names, 8)) or "nothing"
+
+
+def no_column(names: Sequence[str], wanted: Iterable[str]) -> str:
+    """Say which of the columns that are wanted a table lacks; nothing if none."""
+    absent = next((each for each in wanted if each not in names), None)
+    if absent is None:
+        return ""
+    return f"the table has no column {absent!r}; it has {some(names)}"
 
 
 _ENCODING = EncodingError, RecordEncodingError

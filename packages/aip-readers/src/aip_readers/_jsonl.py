@@ -11,6 +11,7 @@ from ._errors import (
     RecordEncodingError,
     RecordError,
     settle,
+    some,
 )
 from ._files import Path
 from ._limits import Limits
@@ -185,8 +186,7 @@ class JsonlReader(Reader[Record]):
         if field in value:
             reason = f"the field {field!r} holds no text but {type(text).__name__}"
         else:
-            known = ", ".join(map(repr, list(value)[:8])) or "nothing"
-            reason = f"the object has no field {field!r}; it has {known}"
+            reason = f"the object has no field {field!r}; it has {some(value)}"
         raise FieldError(self.source, raw.start, raw.line, reason)
 
 

@@ -14,6 +14,7 @@ from ._errors import (
     OversizeError,
     RecordEncodingError,
     RecordError,
+    no_column,
     settle,
 )
 from ._files import Path, open_file
@@ -80,11 +81,19 @@ def _first_byte(column: Any) -> int:
 class _Table:
     """The rows of a file with the group each belongs to."""
 
-    def __init__(self, source: ByteSource, limits: Limits, on_error: OnError) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        limits: Limits,
+        on_error: OnError,
+        *,
+        fields: Sequence[str] = (),
+    ) -> None:
         self._name = source.name
         self._path = source.path
         self._limits = limits
         self._on_error = on_error
+        self._fields = fields
 
     def rows(self) -> Iterator[tuple[_Group, int, dict[str, Any]]]:
         try:
@@ -96,6 +105,10 @@ class _Table:
         with closing(open_file(self._path)) as raw:
             try:
                 file = parquet.ParquetFile(raw)
+                if absent := no_column(file.schema_arrow.names, self._fields):
+                    lack = FieldError(self._name, None, None, absent)
+                    settle(lack, self._on_error)
+                    return
                 for at in range(file.num_row_groups):
                     group = _Group(file, at)
                     for value, exact in group.rows() if self._fits(group) else ():
@@ -147,7 +160,9 @@ class ParquetReader(Reader[Record]):
         self._on_error = on_error
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
-        for group, number, value in _Table(source, self.limits, self._on_error).rows():
+        fields = self._text_field, self._id_field or self._text_field
+        table = _Table(source, self.limits, self._on_error, fields=fields)
+        for group, number, value in table.rows():
             try:
                 record = self._record(group, number, value)
             except RecordError as error:
@@ -156,17 +171,16 @@ class ParquetReader(Reader[Record]):
                 yield (record,)
 
     def _record(self, group: _Group, number: int, value: dict[str, Any]) -> Record:
-        text = value.pop(self._text_field, None)
-        if not isinstance(text, str):
-            known = ", ".join(map(repr, list(value)[:8])) or "nothing else"
-            reason = f"row {number} has no text in {self._text_field!r}; it has {known}"
-            raise FieldError(self.source, group.start, number, reason)
         key = ""
         if self._id_field is not None:
-            if value.get(self._id_field) is None:
+            if value[self._id_field] is None:
                 reason = f"row {number} has no id in {self._id_field!r}"
                 raise FieldError(self.source, group.start, number, reason)
             key = str(value[self._id_field])
+        text = value.pop(self._text_field)
+        if not isinstance(text, str):
+            reason = f"row {number} has no text in {self._text_field!r}"
+            raise FieldError(self.source, group.start, number, reason)
         return Record(self.source, text, group.start, group.end, number, key, value)
 
 
