@@ -14,7 +14,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -143,6 +145,32 @@ def test_a_pipe_that_is_empty_for_a_moment_is_not_at_its_end(
         writer.start()
         assert b"".join(blocks) == b"and more\ntwo\n"
         writer.join()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("kind", ["lines", "csv"])
+def test_a_pipe_is_refused_by_whoever_would_go_on_in_it(
+    tmp_path: Path, pack: Callable[[bytes], bytes], kind: Literal["lines", "csv"]
+) -> None:
+    data = pack(b"text\none\n") + pack(b"two\nthree\n")
+    with fifo(tmp_path / "first", data) as path:
+        records = open_records(path, format=kind)
+        first, second = islice(records, 2)
+        cursor = records.cursor(second)
+        records.close()
+    with (
+        fifo(tmp_path / "second", data) as path,
+        pytest.raises(OpenError, match="no file that can be gone on from"),
+    ):
+        next(open_records(path, format=kind, start=first.end))
+    with (
+        fifo(tmp_path / "third", data) as path,
+        pytest.raises((OpenError, ChangedError)),
+    ):
+        next(open_records(path, format=kind, cursor=cursor))
+    # Bytes have no beginning that tells how to read them.
+    with fifo(tmp_path / "fourth", data) as path:
+        assert reread(path, 5, 13) == b"one\ntwo\n"
 
 
 def run(code: str, stdin: bytes) -> str:

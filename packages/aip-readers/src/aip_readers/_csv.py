@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from ._errors import FieldError, ParseError, ReadError, no_column, settle
 from ._files import Path
 from ._limits import Limits
@@ -68,11 +70,10 @@ class _Table:
 
     def _read_header(self) -> None:
         """Read the header where this source was not opened: at the beginning."""
-        source = ByteSource(self._source.path, limits=self._limits)
+        source = self._source.beginning()
         try:
-            for row in self._rows(source, 1):
+            for row in islice(self._rows(source, 1), 1):
                 self._take_header(row)
-                return
         finally:
             source.close()
 

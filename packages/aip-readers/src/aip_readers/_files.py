@@ -1,7 +1,7 @@
 """Where raw bytes come from: a file, a pipe, standard input, or a URL of fsspec."""
 
 # Paths are text here, as the operating system gives them; Path costs ten times that.
-# ruff: noqa: PTH100, PTH116, PTH123
+# ruff: noqa: PTH100, PTH116
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from ._errors import ChangedError, MissingExtraError, OpenError
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, BinaryIO, TypeAlias
+    from typing import Any, TypeAlias
 
     from ._types import RawFile
 
@@ -70,18 +69,6 @@ def open_raw(path: Path) -> RawFile:
     return _Remote(name) if is_url(name) else _Local(name)
 
 
-def open_file(path: Path) -> BinaryIO:
-    """Open *path* as a file object that can seek, for libraries that want one."""
-    name = os.fspath(path)
-    if not is_url(name):
-        try:
-            return open(name, "rb")  # the caller closes it
-        except (OSError, ValueError) as error:
-            raise open_error(absolute(name), error) from error
-    file: BinaryIO = _Remote(name).file
-    return file
-
-
 class _Local:
     """A file, a pipe or standard input of this machine."""
 
@@ -89,26 +76,25 @@ class _Local:
         self._name = absolute(path)
         try:
             if path == STDIN:
-                self._file = FileIO(sys.stdin.fileno(), closefd=False)
+                self.file = FileIO(sys.stdin.fileno(), closefd=False)
             else:
-                self._file = FileIO(self._name)
-            self._stat = os.fstat(self._file.fileno())
+                self.file = FileIO(self._name)
+            self._stat = os.fstat(self.file.fileno())
         except (OSError, ValueError) as error:
             # ValueError: a name with a NUL in it, or a closed standard input.
             raise open_error(self._name, error) from error
         # Pipes and /proc files say 0 whatever they hold.
         self._regular = stat.S_ISREG(self._stat.st_mode) and self._stat.st_size > 0
         self.size = self._stat.st_size if self._regular else None
-        read: Callable[[int], bytes] = self._file.read
-        self.direct = read if self._regular else None
+        self.direct = self.file if self._regular else None
 
     def read(self, size: int, /) -> bytes:
         try:
-            while (block := self._file.read(size)) is None:
+            while (block := self.file.read(size)) is None:
                 # Someone made this pipe non-blocking: nothing there is no end.
                 from select import select  # noqa: PLC0415  # rare
 
-                select([self._file], [], [])
+                select([self.file], [], [])
         except OSError as error:
             raise open_error(self._name, error) from error
         return block
@@ -116,11 +102,8 @@ class _Local:
     def seek(self, offset: int, /) -> bool:
         if not self._regular:
             return False
-        self._file.seek(offset)
+        self.file.seek(offset)
         return True
-
-    def tell(self) -> int:
-        return self._file.tell()
 
     def identity(self) -> tuple[int, int]:
         if not self._regular:
@@ -130,7 +113,7 @@ class _Local:
     def check(self, position: int, /) -> None:
         if not self._regular:
             return
-        now, then = os.fstat(self._file.fileno()), self._stat
+        now, then = os.fstat(self.file.fileno()), self._stat
         if now.st_size != then.st_size:
             how = "grew" if now.st_size > then.st_size else "shrank"
             change = f"{how} from {then.st_size} to {now.st_size} bytes"
@@ -153,7 +136,7 @@ class _Local:
         return not os.path.samestat(now, self._stat)
 
     def close(self) -> None:
-        self._file.close()
+        self.file.close()
 
 
 class _Remote:
@@ -167,7 +150,7 @@ class _Remote:
             raise MissingExtraError(self._name, "remote", "fsspec") from error
         self.file: Any = self._tell(lambda: fsspec.open(url, "rb").open())
         self.size: int | None = getattr(self.file, "size", None)
-        self.direct: Callable[[int], bytes] | None = None
+        self.direct: FileIO | None = None
 
     def _tell(self, work: Any) -> Any:
         """Turn whatever a file system raises into one ``OpenError``."""
@@ -187,9 +170,6 @@ class _Remote:
             return False
         self._tell(lambda: self.file.seek(offset))
         return True
-
-    def tell(self) -> int:
-        return int(self.file.tell())
 
     def identity(self) -> tuple[int, int]:
         return self.size or 0, 0

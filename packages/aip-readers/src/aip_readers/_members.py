@@ -69,7 +69,7 @@ class MemberStream:
         *,
         ahead: bytes,
         limits: Limits,
-        seek: Callable[[int], bool],
+        seek: Callable[[int], object],
         seekable: bool,
         member: Member = Member(0, 0),  # noqa: B008  # immutable
     ) -> None:

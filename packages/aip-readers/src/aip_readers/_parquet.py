@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from typing import Any
 
 from ._decode import safe
@@ -17,7 +16,7 @@ from ._errors import (
     no_column,
     settle,
 )
-from ._files import Path, open_file
+from ._files import Path
 from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
@@ -90,7 +89,7 @@ class _Table:
         fields: Sequence[str] = (),
     ) -> None:
         self._name = source.name
-        self._path = source.path
+        self._file = source.file
         self._limits = limits
         self._on_error = on_error
         self._fields = fields
@@ -102,23 +101,22 @@ class _Table:
         except ImportError as error:
             raise MissingExtraError(self._name, "parquet", "pyarrow") from error
         number = 0
-        with closing(open_file(self._path)) as raw:
-            try:
-                file = parquet.ParquetFile(raw)
-                if absent := no_column(file.schema_arrow.names, self._fields):
-                    lack = FieldError(self._name, None, None, absent)
-                    settle(lack, self._on_error)
-                    return
-                for at in range(file.num_row_groups):
-                    group = _Group(file, at)
-                    for value, exact in group.rows() if self._fits(group) else ():
-                        number += 1
-                        wanted = exact or self._wanted(group, number)
-                        if wanted and value is not None:
-                            yield group, number, value
-            except (pa.ArrowException, OSError) as error:
-                reason = f"this is not Parquet that can be read: {error}"
-                raise CorruptError(self._name, None, None, reason) from error
+        try:
+            file = parquet.ParquetFile(self._file)
+            if absent := no_column(file.schema_arrow.names, self._fields):
+                lack = FieldError(self._name, None, None, absent)
+                settle(lack, self._on_error)
+                return
+            for at in range(file.num_row_groups):
+                group = _Group(file, at)
+                for value, exact in group.rows() if self._fits(group) else ():
+                    number += 1
+                    wanted = exact or self._wanted(group, number)
+                    if wanted and value is not None:
+                        yield group, number, value
+        except (pa.ArrowException, OSError) as error:
+            reason = f"this is not Parquet that can be read: {error}"
+            raise CorruptError(self._name, None, None, reason) from error
 
     def _wanted(self, group: _Group, number: int) -> bool:
         """Settle a row that is not all text; return whether it is wanted."""

@@ -12,6 +12,8 @@ from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import FileIO
+    from typing import Any
 
     from ._members import MemberStream
 
@@ -53,7 +55,7 @@ class ByteSource:
         self._members: MemberStream | None = None
         # Whether more was read than the limit of the whole allows.
         self._is_over = False
-        self._direct = False
+        self._direct: FileIO | None = None
         self._file = open_raw(path)
         self.bytes_total = self._file.size
         try:
@@ -70,7 +72,7 @@ class ByteSource:
                 break
             self._ahead += block
         self._head = self._ahead[:HEAD]
-        seekable = self._file.seek(self._at)
+        seekable = self._seekable = self._file.seek(self._at)
         codec = codec_of(self._ahead, source=self.name, seekable=seekable)
         if codec is None:
             if start and seekable:
@@ -82,7 +84,11 @@ class ByteSource:
 
             self.compression = codec.name
             ahead, self._ahead = self._ahead, b""
-            if member.packed and self._seek(member.packed):
+            if not seekable:
+                # A pipe is read from its beginning, wherever the cursor's member is.
+                member = Member(0, 0)
+            elif member.packed:
+                self._seek(member.packed)
                 ahead = b""
             self.position = member.unpacked
             self._members = MemberStream(
@@ -102,7 +108,19 @@ class ByteSource:
     @property
     def bytes_read(self) -> int:
         """Where in the file reading has come to, compressed where it is."""
-        return self._file.tell() if self._direct else self._at
+        return self._direct.tell() if self._direct else self._at
+
+    @property
+    def file(self) -> Any:
+        """The file object that is read, for libraries that want one that can seek."""
+        return self._file.file
+
+    def beginning(self) -> ByteSource:
+        """Open the source once more, for what only its first bytes tell."""
+        if not self._seekable:
+            reason = "it is no file that can be gone on from: read it from the start"
+            raise OpenError(self.name, None, None, reason)
+        return ByteSource(self.path, limits=self.limits)
 
     def member_before(self, offset: int) -> Member:
         """Return the last known member that begins at or before *offset*."""
@@ -128,11 +146,9 @@ class ByteSource:
         self._at += len(block)
         return block
 
-    def _seek(self, offset: int) -> bool:
-        if not self._file.seek(offset):
-            return False
+    def _seek(self, offset: int) -> None:
+        self._file.seek(offset)
         self._at = offset
-        return True
 
     def read(self, size: int = BLOCK) -> bytes:
         """Return up to *size* bytes; none at the end."""
@@ -158,22 +174,23 @@ class ByteSource:
             return iter(lambda: self.read(size), b"")
         return self._all_direct(direct, size)
 
-    def _all_direct(self, direct: Callable[[int], bytes], size: int) -> Iterator[bytes]:
+    def _all_direct(self, direct: FileIO, size: int) -> Iterator[bytes]:
         """Yield the rest without a step of ours for each block."""
         while self._ahead:
             yield self.read(size)
-        self._direct = True
+        self._direct = direct
+        read: Callable[[int], bytes] = direct.read
         try:
-            blocks = takewhile(len, map(direct, repeat(size)))
+            blocks = takewhile(len, map(read, repeat(size)))
             yield from islice(blocks, (self.bytes_total or 0) // size + 1)
-            if self._file.tell() > (self.bytes_total or 0):
+            if direct.tell() > (self.bytes_total or 0):
                 # A file that goes on growing would have no end.
-                self._file.check(self._file.tell())
+                self._file.check(direct.tell())
             yield from blocks
-            self._at = self.position = self._file.tell()
+            self._at = self.position = direct.tell()
         except OSError as error:
-            raise open_error(self.name, error, self._file.tell()) from error
-        self._direct = False
+            raise open_error(self.name, error, direct.tell()) from error
+        self._direct = None
         self._file.check(self._at)
 
     def _unpacked(self, members: MemberStream, size: int) -> bytes:
@@ -196,5 +213,5 @@ class ByteSource:
     def close(self) -> None:
         """Close the file; safe to call again."""
         if self._direct:
-            self._at, self._direct = self._file.tell(), False
+            self._at, self._direct = self._direct.tell(), None
         self._file.close()

@@ -34,7 +34,7 @@ def find_encoding(
     """
     if source.position:
         # The mark stands where this source was not opened: look there.
-        head = ByteSource(source.path, limits=source.limits)
+        head = source.beginning()
         try:
             return find_encoding(head, encoding)[0], 0, b""
         finally:

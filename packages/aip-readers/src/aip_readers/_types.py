@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import FileIO
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict
 
 from ._errors import ReadError
@@ -60,21 +61,19 @@ class Decompressor(Protocol):
 class RawFile(Protocol):
     """Bytes as they lie there, and what is known about them.
 
-    ``direct`` reads as ``read`` does, with no step of ours between, and leaves errors
-    of the operating system as they are; None where that cannot be done.
+    ``direct`` reads with no step of ours between, and leaves errors of the operating
+    system as they are; None where that cannot be done. ``file`` is what is read.
     """
 
     size: int | None
-    direct: Callable[[int], bytes] | None
+    direct: FileIO | None
+    file: Any
 
     def read(self, size: int, /) -> bytes:
         """Return up to *size* bytes; none at the end."""
 
     def seek(self, offset: int, /) -> bool:
         """Go to *offset*, or return False where that cannot be done."""
-
-    def tell(self) -> int:
-        """Return where ``direct`` has come to."""
 
     def identity(self) -> tuple[int, int]:
         """Return size and time of last change (ns), (0, 0) where nobody knows."""
