@@ -1,4 +1,4 @@
-"""CSV, HTML, PDF and Parquet."""
+"""CSV and HTML, and what all formats share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from aip_readers import (
-    CorruptError,
     FieldError,
     Limits,
     MissingExtraError,
-    OversizeError,
     ParseError,
     ReadError,
-    RecordEncodingError,
     open_records,
     read_csv,
     read_html,
@@ -167,6 +164,10 @@ def test_html_is_the_text_a_reader_sees(
         ("1<" * 20_000, "1<" * 20_000),
         ("<textarea><b></textarea>c", "<b>c"),
         ("<head><title>t</title><p>a<title>b</title>", "a\n\nb"),
+        ("<svg><g>a</g></svg>b", "b"),
+        ("<script></script>a", "a"),
+        ("<br>" * 2001 + "a", "a"),
+        ("", ""),
     ],
 )
 def test_odd_html_is_read_in_linear_time(
@@ -185,83 +186,6 @@ def test_odd_html_is_read_in_linear_time(
     begun = time.process_time()
     assert list(read_html(path)) == [text]
     assert time.process_time() - begun < 5
-
-
-def make_pdf(*texts: str) -> bytes:
-    """Write the smallest PDF that has these pages."""
-    kids = " ".join(f"{4 + 2 * at} 0 R" for at in range(len(texts)))
-    objects = [
-        "<</Type/Catalog/Pages 2 0 R>>",
-        f"<</Type/Pages/Count {len(texts)}/Kids[{kids}]>>",
-        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-    ]
-    for at, text in enumerate(texts):
-        stream = f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET"
-        font = "/Resources<</Font<</F1 3 0 R>>>>"
-        page = f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]{font}"
-        objects.append(f"{page}/Contents {5 + 2 * at} 0 R>>")
-        objects.append(f"<</Length {len(stream)}>>stream\n{stream}\nendstream")
-    out, offsets = b"%PDF-1.4\n", []
-    for number, each in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += f"{number} 0 obj\n{each}\nendobj\n".encode()
-    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    tail = f"xref\n0 {size}\n0000000000 65535 f \n{table}"
-    tail += f"trailer<</Size {size}/Root 1 0 R>>\n"
-    return out + f"{tail}startxref\n{len(out)}\n%%EOF".encode()
-
-
-def test_pdf_page_by_page(tmp_path: Path) -> None:
-    pytest.importorskip("pypdfium2", reason="needs the extra pdf")
-    path = tmp_path / "two.pdf"
-    path.write_bytes(make_pdf("Page one", "Page two"))
-    assert list(read_pdf(path)) == ["Page one", "Page two"]
-    records = list(open_records(path))
-    assert [(r.key, r.metadata["page"]) for r in records] == [("1", 1), ("2", 2)]
-    assert records[0].end == path.stat().st_size
-
-
-@pytest.mark.parametrize("data", [b"", b"%PDF-1.4 nonsense", b"\xff" * 2000])
-def test_what_is_no_pdf_is_one_error(tmp_path: Path, data: bytes) -> None:
-    pytest.importorskip("pypdfium2", reason="needs the extra pdf")
-    path = tmp_path / "bad.pdf"
-    path.write_bytes(data)
-    with pytest.raises(CorruptError, match="not a PDF"):
-        list(read_pdf(path))
-
-
-def test_a_large_pdf_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("pypdfium2", reason="needs the extra pdf")
-    path = tmp_path / "large.pdf"
-    path.write_bytes(make_pdf("Page one"))
-    with pytest.raises(OversizeError):
-        list(read_pdf(path, limits=Limits(max_record_bytes=100)))
-
-
-def test_parquet_rows_know_their_row_group(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "data.parquet"
-    table = pa.table({"id": [1, 2, 3], "text": ["a", "b\0", None]})
-    parquet.write_table(table, path, row_group_size=2)
-    rows = list(read_parquet(path, on_error="replace"))
-    assert [row["text"] for row in rows] == ["a", "b\ufffd", None]
-    with pytest.raises(RecordEncodingError, match="row 2 holds NULs"):
-        list(read_parquet(path))
-    errors: list[ReadError] = []
-    records = list(open_records(path, id_field="id", on_error=errors.append))
-    assert [(r.key, r.text, r.line) for r in records] == [("1", "a", 1)]
-    assert 4 <= records[0].start < records[0].end < path.stat().st_size
-    assert [type(error) for error in errors] == [RecordEncodingError, FieldError]
-    errors.clear()
-    assert list(open_records(path, text_field="body", on_error=errors.append)) == []
-    assert [str(error).partition(": ")[2] for error in errors] == [
-        "the table has no column 'body'; it has 'id', 'text'"
-    ]
-    path.write_bytes(path.read_bytes()[:-6])
-    with pytest.raises(CorruptError, match="not Parquet"):
-        list(read_parquet(path))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ._records import Record
 from ._source import ByteSource
 from ._tags import tokens
 from ._text import TextSource
-from ._types import OnError
+from ._types import Cursor, OnError
 
 SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "math", "head"})
 BLOCKS = frozenset(
@@ -170,12 +170,18 @@ class HtmlReader(Reader[Record]):
         limits: Limits | None = None,
         on_error: OnError = "raise",
         encoding: str = "utf-8",
+        cursor: Cursor | None = None,
     ) -> None:
-        super().__init__(path, self._records, limits=limits)
+        super().__init__(path, self._records, limits=limits, cursor=cursor)
         self._on_error = on_error
         self._encoding = encoding
 
+    def _place_after(self, record: Record) -> tuple[int, int]:
+        return 0, record.line
+
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
+        if self._cursor:
+            return  # it stands after the one document
         limit = self.limits.max_record_bytes
         text = TextSource(source, on_error=self._on_error, encoding=self._encoding)
         parts: list[str] = []

@@ -50,8 +50,7 @@ def open_records(
     have theirs, standard input is JSONL, anything else is text. *start* and
     *start_line* are the byte and the line of an earlier record or chunk to go on from
     (a *start* of 0 is after an empty first line, None the beginning); a *cursor* says
-    the same, and knows its file. HTML, PDF and Parquet always start at
-    their beginning.
+    the same, and knows its file. To HTML, PDF and Parquet a *start* is nothing.
     """
     if format not in get_args(Format):
         known = ", ".join(get_args(Format))
@@ -150,13 +149,16 @@ def _html(asked: _Asked) -> Reader[Record]:
         limits=asked.limits,
         on_error=asked.on_error,
         encoding=asked.encoding,
+        cursor=asked.cursor,
     )
 
 
 def _pdf(asked: _Asked) -> Reader[Record]:
     from ._pdf import PdfReader
 
-    return PdfReader(asked.path, limits=asked.limits, on_error=asked.on_error)
+    return PdfReader(
+        asked.path, limits=asked.limits, on_error=asked.on_error, cursor=asked.cursor
+    )
 
 
 def _parquet(asked: _Asked) -> Reader[Record]:
@@ -168,6 +170,7 @@ def _parquet(asked: _Asked) -> Reader[Record]:
         id_field=asked.id_field,
         limits=asked.limits,
         on_error=asked.on_error,
+        cursor=asked.cursor,
     )
 
 

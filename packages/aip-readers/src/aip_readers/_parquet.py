@@ -21,7 +21,7 @@ from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._source import ByteSource
-from ._types import OnError
+from ._types import Cursor, OnError
 
 BATCH = 256
 """Rows decoded at a time."""
@@ -36,6 +36,7 @@ class _Group:
         self.start = min((_first_byte(column) for column in columns), default=4)
         self.end = self.start + sum(each.total_compressed_size for each in columns)
         self.raw_bytes = int(meta.total_byte_size)
+        self.n_rows = int(meta.num_rows)
         self._file, self._number = file, number
 
     def rows(self) -> Iterator[tuple[dict[str, Any] | None, bool]]:
@@ -87,12 +88,14 @@ class _Table:
         on_error: OnError,
         *,
         fields: Sequence[str] = (),
+        rows_before: int = 0,
     ) -> None:
         self._name = source.name
         self._file = source.file
         self._limits = limits
         self._on_error = on_error
         self._fields = fields
+        self._before = rows_before
 
     def rows(self) -> Iterator[tuple[_Group, int, dict[str, Any]]]:
         try:
@@ -100,23 +103,32 @@ class _Table:
             from pyarrow import parquet  # noqa: PLC0415  # an extra
         except ImportError as error:
             raise MissingExtraError(self._name, "parquet", "pyarrow") from error
-        number = 0
         try:
             file = parquet.ParquetFile(self._file)
             if absent := no_column(file.schema_arrow.names, self._fields):
                 lack = FieldError(self._name, None, None, absent)
                 settle(lack, self._on_error)
                 return
+            begun = 0
             for at in range(file.num_row_groups):
                 group = _Group(file, at)
-                for value, exact in group.rows() if self._fits(group) else ():
-                    number += 1
-                    wanted = exact or self._wanted(group, number)
-                    if wanted and value is not None:
-                        yield group, number, value
+                yield from self._rows_of(group, begun)
+                begun += group.n_rows
         except (pa.ArrowException, OSError) as error:
             reason = f"this is not Parquet that can be read: {error}"
             raise CorruptError(self._name, None, None, reason) from error
+
+    def _rows_of(
+        self, group: _Group, begun: int
+    ) -> Iterator[tuple[_Group, int, dict[str, Any]]]:
+        """Yield the rows of a group after the first *begun* of the file."""
+        if self._before >= begun + group.n_rows or not self._fits(group):
+            return
+        for number, (value, exact) in enumerate(group.rows(), begun + 1):
+            if number > self._before:
+                wanted = exact or self._wanted(group, number)
+                if wanted and value is not None:
+                    yield group, number, value
 
     def _wanted(self, group: _Group, number: int) -> bool:
         """Settle a row that is not all text; return whether it is wanted."""
@@ -151,15 +163,26 @@ class ParquetReader(Reader[Record]):
         id_field: str | None = None,
         limits: Limits | None = None,
         on_error: OnError = "raise",
+        cursor: Cursor | None = None,
     ) -> None:
-        super().__init__(path, self._records, limits=limits)
+        super().__init__(path, self._records, limits=limits, cursor=cursor)
         self._text_field = text_field
         self._id_field = id_field
         self._on_error = on_error
+        self._rows_before = cursor["line"] if cursor else 0
+
+    def _place_after(self, record: Record) -> tuple[int, int]:
+        return 0, record.line
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
         fields = self._text_field, self._id_field or self._text_field
-        table = _Table(source, self.limits, self._on_error, fields=fields)
+        table = _Table(
+            source,
+            self.limits,
+            self._on_error,
+            fields=fields,
+            rows_before=self._rows_before,
+        )
         for group, number, value in table.rows():
             try:
                 record = self._record(group, number, value)

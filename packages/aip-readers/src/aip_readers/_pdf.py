@@ -20,7 +20,7 @@ from ._limits import Limits
 from ._reader import Reader
 from ._records import Record
 from ._source import ByteSource
-from ._types import OnError
+from ._types import Cursor, OnError
 
 
 class PdfReader(Reader[Record]):
@@ -37,9 +37,14 @@ class PdfReader(Reader[Record]):
         *,
         limits: Limits | None = None,
         on_error: OnError = "raise",
+        cursor: Cursor | None = None,
     ) -> None:
-        super().__init__(path, self._records, limits=limits)
+        super().__init__(path, self._records, limits=limits, cursor=cursor)
         self._on_error = on_error
+        self._pages_before = cursor["line"] if cursor else 0
+
+    def _place_after(self, record: Record) -> tuple[int, int]:
+        return 0, int(record.key or 0)
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
         try:
@@ -55,7 +60,7 @@ class PdfReader(Reader[Record]):
             reason = f"this is not a PDF that can be read: {error}"
             raise CorruptError(self.source, 0, None, reason) from error
         with closing(document):
-            for number in range(len(document)):
+            for number in range(self._pages_before, len(document)):
                 try:
                     text = _text_of_page(document, number)
                 except pdfium.PdfiumError as error:

@@ -125,6 +125,7 @@ class Reader(Generic[T]):
     def cursor(self, after: Record) -> Cursor:
         """Return where to go on after a record that this reader yielded.
 
+        For PDF it counts pages, for Parquet rows; of HTML there is nothing to go on to.
         Costs a plain file a seek, a compressed one the way from the beginning of its
         last member or frame. A file that changed in between is refused.
         """
@@ -132,7 +133,10 @@ class Reader(Generic[T]):
 
         if self._bytes is None:
             raise OpenError(self.source, None, None, "nothing was read yet")
-        line = after.line
-        if after.key is None:
-            line += after.text.count("\n")
-        return cursor_at(self._bytes, offset=after.end, line=line)
+        offset, line = self._place_after(after)
+        return cursor_at(self._bytes, offset=offset, line=line)
+
+    def _place_after(self, record: Record) -> tuple[int, int]:
+        """Return the byte and the line, or what stands for it, to go on from."""
+        ends = record.text.count("\n") if record.key is None else 0
+        return record.end, record.line + ends

@@ -25,7 +25,8 @@ OnOversize: TypeAlias = Literal["error", "skip", "truncate", "split"]
 class Cursor(TypedDict):
     """A place in a source; survives JSON, in less than 300 bytes.
 
-    ``offset`` and ``line`` say where to go on in what comes out of decompression;
+    ``offset`` and ``line`` say where to go on in what comes out of decompression (in
+    PDF and Parquet the offset is 0, and the line the number of pages or rows before);
     ``packed`` and ``unpacked`` where the member (or frame) that holds it begins; the
     rest tells whether the file is still the same.
     """
