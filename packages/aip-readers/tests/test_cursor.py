@@ -141,6 +141,13 @@ def test_going_on_from_any_record_is_one_pass(
         assert list(read(cursor=cursors[at])) == rest
 
 
+def test_a_member_may_end_within_a_line_end(path: Path) -> None:
+    path.write_bytes(gzip.compress(b"a\r") + gzip.compress(b"\nb"))
+    with open_records(path, format="lines") as records:
+        first, second = records
+    assert list(open_records(path, format="lines", start=first.end)) == [second]
+
+
 def test_a_start_of_0_goes_on_after_an_empty_first_line(path: Path) -> None:
     path.write_bytes(b"\nb\n")
     assert list(read_lines(path)) == ["", "b"]

@@ -130,6 +130,23 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_goes_on(
     assert [error.source for error in told] == [str(tree / "sub")]
 
 
+def test_a_folder_that_cannot_be_listed_is_raised_or_skipped(tree: Path) -> None:
+    walks = discover(tree), discover([tree], on_error="skip")
+    first = [next(walk) for walk in walks]
+    shutil.rmtree(tree / "sub")
+    with pytest.raises(OpenError, match="no such file"):
+        list(walks[0])
+    assert [*first[1:], *walks[1]] == [str(tree / "a.md"), str(tree / "b.txt")]
+
+
+def test_covers_nothing_below_a_match_or_behind_a_link(tree: Path) -> None:
+    inside, linked = tree / "sub" / "c.py", tree / "sub" / "loop" / "b.txt"
+    assert covers(inside)(str(inside))
+    assert not covers(tree / "s*")(str(inside))
+    assert linked.exists()
+    assert not covers(tree / "**" / "*.txt")(str(linked))
+
+
 def test_a_link_to_itself_is_passed_over(tree: Path) -> None:
     (tree / "loop.txt").symlink_to(tree / "loop.txt")
     assert names(tree, ".") == ALL

@@ -241,6 +241,47 @@ def test_what_cannot_be_read_again_ends_in_the_first_error() -> None:
             list(iter(partial(stream.read, 65_536), b""))
 
 
+def test_a_disk_that_fails_is_told_with_the_good_bytes_before(path: Path) -> None:
+    path.write_bytes(b"x" * 200_000)
+    folder = os.open(path.parent, os.O_RDONLY)
+    with FileChunkIterator(path) as blocks:
+        assert next(blocks) == b"x" * 65_536
+        assert blocks._bytes
+        os.dup2(folder, blocks._bytes.file.fileno())  # reading it fails from here on
+        with pytest.raises(OpenError, match=f"{path} at byte .*: is a directory"):
+            list(blocks)
+    os.close(folder)
+
+
+def test_good_text_after_damage_is_decoded_in_larger_and_larger_windows(
+    path: Path,
+) -> None:
+    path.write_bytes(b"\xff" + b"good " * 900 + b"\xffend")
+    report = ErrorReport()
+    pieces = list(read_chunks(path, on_error=report).records())
+    assert "".join(piece.text for piece in pieces) == "good " * 900 + "end"
+    assert [error.offset for error in report.first] == [0, 4501]
+    assert 5 < len(pieces) < 9
+
+
+def test_a_line_of_megabytes_is_one_value(path: Path) -> None:
+    text = "[{" * 1_000_000
+    path.write_text(f'{{"text": "{text}"}}\n{{"text": "b"}}\n')
+    assert list(read_jsonl(path)) == [{"text": text}, {"text": "b"}]
+    assert [record.line for record in read_jsonl(path).records()] == [1, 2]
+
+
+def test_rows_have_the_names_of_a_header_that_stands_before_the_start(
+    path: Path,
+) -> None:
+    path.write_bytes(b"\n\nid,text\n1,a\n2,b\n")
+    first, second = read_csv(path).records()
+    assert list(read_csv(path, start=first.end)) == [{"id": "2", "text": "b"}]
+    assert list(read_csv(path, start=second.end)) == []
+    path.write_bytes(b"\n" * 9)
+    assert list(read_csv(path, start=5)) == []
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     lines=st.lists(st.text("aé日👋\r ", max_size=9), max_size=30),

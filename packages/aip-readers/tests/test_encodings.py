@@ -65,6 +65,13 @@ def test_encodings_that_the_caller_names(path: Path, encoding: str) -> None:
     assert list(read_lines(path, encoding=encoding)) == text.splitlines()
 
 
+@pytest.mark.parametrize("encoding", ["gbk", "shift_jis", "euc_jp"])
+def test_no_block_cuts_a_code_point(path: Path, encoding: str) -> None:
+    path.write_bytes("日本 a".encode(encoding))
+    for size in 1, 2, 3:
+        assert "".join(read_chunks(path, size, encoding=encoding)) == "日本 a"
+
+
 def test_jsonl_and_csv_in_utf_16(tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
     lines = [json.dumps({"text": f"ü{n}"}, ensure_ascii=False) for n in range(3)]

@@ -117,6 +117,7 @@ def test_a_large_document_is_refused(tmp_path: Path) -> None:
     path.write_text("<p>word " * 1000)
     with pytest.raises(OversizeError):
         list(read_html(path, limits=limits("error")))
+    assert list(read_html(path, limits=limits("error"), on_error="skip")) == []
 
 
 def test_refuses_an_unknown_policy() -> None:

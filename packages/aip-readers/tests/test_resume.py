@@ -136,6 +136,14 @@ def test_ascii_chunks_are_never_longer_than_asked(text: str, size: int) -> None:
         assert len(chunk.text) <= size
 
 
+@pytest.mark.parametrize("key", [None, "key"])
+def test_text_that_cleans_to_nothing_is_no_chunk(key: str | None) -> None:
+    text = "\1" * 30 + " a " + "\1" * 30
+    record = Record("s", text, 0, len(text), 1, key, {})
+    chunks = split([record], size=10, overlap=0)
+    assert [(chunk.text, chunk.ordinal) for chunk in chunks] == [("a", 0)]
+
+
 def test_ordinals_count_from_zero_in_each_source() -> None:
     records = [Record(source, "some text", 0, 9, 1, None, {}) for source in ("a", "b")]
     assert [(c.source, c.ordinal) for c in split(records)] == [("a", 0), ("b", 0)]

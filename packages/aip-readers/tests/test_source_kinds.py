@@ -126,6 +126,19 @@ def test_a_damaged_pipe_gives_the_bytes_that_a_file_would(
         assert (b"first\n" + DATA).startswith(of_pipe)
 
 
+def test_what_one_input_made_before_its_damage_comes_out_of_a_pipe(
+    tmp_path: Path,
+) -> None:
+    data = b"x" * 1_000_000
+    packed = bytearray(gzip.compress(data))
+    packed[-6] ^= 0xFF  # the sum of all that one input makes, over several steps
+    assert len(packed) < INPUT
+    with fifo(tmp_path / "fifo", bytes(packed)) as path:
+        good, error = drain(path)
+    assert isinstance(error, CorruptError)
+    assert good == data
+
+
 def test_a_pipe_that_is_empty_for_a_moment_is_not_at_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -355,6 +368,7 @@ def test_a_url_is_read_through_fsspec(memory: object) -> None:
     with fsspec.open("memory://aip/plain.txt", "wb") as file:
         file.write(b"0123456789" * 9000)
     assert reread("memory://aip/plain.txt", 80_001, 80_004) == b"123"
+    assert next(FileChunkIterator("simplecache::memory://aip/plain.txt", 4)) == b"0123"
     with fsspec.open("memory://aip/cut.gz", "wb") as file:
         file.write(gzip.compress(b"good")[:-3])
     good, error = drain("memory://aip/cut.gz")

@@ -7,6 +7,7 @@ input in which damage shows is decompressed again, a byte at a time.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 
 from ._codecs import Codec, Gunzip, Member
@@ -89,8 +90,6 @@ class MemberStream:
         self._output, self._output_at = b"", 0
         self._begin()
         self._fed_at = self._taken
-        # Input up to here is given a byte at a time, after damage showed in it.
-        self._careful_until = 0
 
     def read(self, size: int) -> bytes:
         """Return up to *size* decompressed bytes; none at the end."""
@@ -140,8 +139,10 @@ class MemberStream:
 
     def _go_back(self) -> bool:
         """Decompress this member again, up to what was given; then go bytewise."""
-        if not self._seekable:
-            return self._fall_behind()
+        behind, self._behind = self._behind, None
+        if behind is not None:
+            self._fall_behind(behind)
+            return True
         until = self._taken
         self._seek(self.member.packed)
         again = self._codec.careful()
@@ -162,11 +163,8 @@ class MemberStream:
         self._careful = True
         return True
 
-    def _fall_behind(self) -> bool:
+    def _fall_behind(self, behind: Behind) -> None:
         """Go back in a pipe: to the decompressor that has not met the last input."""
-        behind, self._behind = self._behind, None
-        if behind is None:
-            return False
         self._input = behind.data + self._input
         missing = self.given - self.member.unpacked - behind.given
         while missing:
@@ -174,9 +172,9 @@ class MemberStream:
             if behind.twin.needs_input:
                 data, self._input = self._input[:1], self._input[1:]
             missing -= len(behind.twin.decompress(data, min(missing, INPUT)))
-        self._decompressor, self._careful_until = behind.twin, self._taken
+        # There is no second way back: the rest of the member goes bytewise.
+        self._decompressor, self._careful_until = behind.twin, sys.maxsize
         self._careful = True
-        return True
 
     def _next_member(self) -> bool:
         """Begin the next member; padding with zeros may stand before it."""
@@ -199,6 +197,8 @@ class MemberStream:
         self._decompressor = make()
         self._careful = make is codec.careful
         self._behind = None if self._seekable else Behind(codec.careful())
+        # Input up to here is given a byte at a time, after damage showed in it.
+        self._careful_until = 0
 
     def _check_ratio(self, more: int) -> None:
         given = self.given + more - self._base.unpacked
