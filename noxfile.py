@@ -25,6 +25,8 @@ PACKAGES = sorted(p.parent.name for p in Path("packages").glob("*/pyproject.toml
 TOUCHED_BY_EXTRAS = {
     "aip-pipeline": ("-k", "embedder or export or dead or prometheus or otel")
 }
+# Where every extra is there, every branch can be taken.
+COUNTED = {"aip-readers"}
 # The first also runs in a short form, among the tests of its package.
 PROOFS = [f"tests/test_{name}.py" for name in ("simulation", "torture", "full_disk")]
 SHARED = Path(".nox/shared").absolute()
@@ -58,6 +60,16 @@ def run_tests(session: nox.Session, package: str, *options: str) -> None:
     """Run a package's own tests; two workers, as much of it is waiting."""
     with session.chdir(f"packages/{package}"):
         session.run("pytest", "--numprocesses=2", *options, *session.posargs)
+
+
+def count_branches(session: nox.Session, package: str, *options: str) -> None:
+    """Run the tests; fail if those that leave nothing to chance leave out a branch.
+
+    Which modules are counted says the package's pyproject.toml.
+    """
+    counted = "--cov", "--cov-config=pyproject.toml"
+    run_tests(session, package, *options, "-m", "not hypothesis", *counted)
+    run_tests(session, package, *options, "-m", "hypothesis")
 
 
 @nox.session(python=OLDEST, default=False)
@@ -102,7 +114,9 @@ def extras(session: nox.Session, package: str) -> None:
     wanted = [name for names in optional for name in names]
     ours = [name for name in wanted if name.startswith("aip-")]
     install_wheel(session, package, f"--constraint={PINS}", *set(wanted) - set(ours))
-    run_tests(session, package, *TOUCHED_BY_EXTRAS.get(package, ()))
+    counted = package in COUNTED and not session.posargs
+    run = count_branches if counted else run_tests
+    run(session, package, *TOUCHED_BY_EXTRAS.get(package, ()))
 
 
 @nox.session(python=OLDEST, requires=["wheels"])

@@ -86,6 +86,8 @@ def test_what_is_missing_is_an_error(tree: Path) -> None:
         names(tree, "nowhere")
     with pytest.raises(NoMatchError, match="matches no file"):
         names(tree, "*.nothing")
+    with pytest.raises(NoMatchError, match="matches no file"):
+        names(tree, "nowhere/*.txt")
 
 
 def test_a_broken_link_is_an_error(tree: Path) -> None:

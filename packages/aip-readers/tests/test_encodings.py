@@ -70,6 +70,10 @@ def test_no_block_cuts_a_code_point(path: Path, encoding: str) -> None:
     path.write_bytes("日本 a".encode(encoding))
     for size in 1, 2, 3:
         assert "".join(read_chunks(path, size, encoding=encoding)) == "日本 a"
+    path.write_bytes("日".encode(encoding) + b"\xff" * 4 + b"a")
+    for size in 1, 3, 4096:
+        pieces = read_chunks(path, size, encoding=encoding, on_error="skip")
+        assert "".join(pieces) == "日a"
 
 
 def test_jsonl_and_csv_in_utf_16(tmp_path: Path) -> None:
