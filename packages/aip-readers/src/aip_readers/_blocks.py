@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._errors import TruncatedError
 from ._files import Path
 from ._limits import Limits, positive
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._source import BLOCK, ByteSource
 from ._typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class FileChunkIterator(Reader[bytes]):
         limits: Limits | None = None,
         start: int | None = None,
     ) -> None:
-        super().__init__(path, self._blocks, limits=limits, start=start)
+        super().__init__(path, self._blocks, Asked(limits=limits, start=start))
         self._chunk_size = positive("chunk_size", chunk_size)
 
     def _blocks(self, source: ByteSource) -> Iterator[Sequence[bytes]]:

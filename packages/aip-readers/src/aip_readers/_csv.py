@@ -7,7 +7,7 @@ from itertools import islice
 from ._errors import FieldError, ParseError, ReadError, no_column, settle
 from ._files import Path
 from ._limits import Limits
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._rows import Row, RowSource
 from ._source import ByteSource
@@ -16,7 +16,7 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ._types import Cursor, OnError
+    from ._types import OnError
 
 
 class _Table:
@@ -112,27 +112,11 @@ class CsvReader(Reader[Record]):
 
     format = "csv"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        text_field: str = "text",
-        id_field: str | None = None,
-        delimiter: str = ",",
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        encoding: str = "utf-8",
-        start: int | None = None,
-        start_line: int = 1,
-        cursor: Cursor | None = None,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, start=start, cursor=cursor)
-        self._text_field = text_field
-        self._id_field = id_field
+    def __init__(self, path: Path, asked: Asked, delimiter: str = ",") -> None:
+        super().__init__(path, self._records, asked)
+        self._text_field = asked.text_field
+        self._id_field = asked.id_field
         self._delimiter = delimiter
-        self._line = cursor["line"] if cursor else start_line
-        self._on_error = on_error
-        self._encoding = encoding
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
         field, id_field = self._text_field, self._id_field
@@ -171,10 +155,9 @@ class read_csv(Reader[dict[str, str]]):  # noqa: N801  # used as a function
         encoding: str = "utf-8",
         start: int | None = None,
     ) -> None:
-        super().__init__(path, self._batches, limits=limits, start=start)
+        asked = Asked(limits, on_error, encoding, start)
+        super().__init__(path, self._batches, asked)
         self._delimiter = delimiter
-        self._on_error = on_error
-        self._encoding = encoding
 
     def _batches(self, source: ByteSource) -> Iterator[Sequence[dict[str, str]]]:
         table = _Table(
@@ -191,13 +174,5 @@ class read_csv(Reader[dict[str, str]]):  # noqa: N801  # used as a function
         self, *, text_field: str = "text", id_field: str | None = None
     ) -> CsvReader:
         """Yield the rows as ``Record``s of one column, with exact spans."""
-        return CsvReader(
-            self.path,
-            text_field=text_field,
-            id_field=id_field,
-            delimiter=self._delimiter,
-            limits=self.limits,
-            on_error=self._on_error,
-            encoding=self._encoding,
-            start=self.start,
-        )
+        asked = self._asked._replace(text_field=text_field, id_field=id_field)
+        return CsvReader(self.path, asked, self._delimiter)

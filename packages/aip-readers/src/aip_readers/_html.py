@@ -9,12 +9,12 @@ from typing import Any
 from ._errors import OversizeError, settle
 from ._files import Path
 from ._limits import Limits
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._source import ByteSource
 from ._tags import tokens
 from ._text import TextSource
-from ._types import Cursor, OnError
+from ._types import OnError
 
 SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "math", "head"})
 BLOCKS = frozenset(
@@ -163,18 +163,8 @@ class HtmlReader(Reader[Record]):
 
     format = "html"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        encoding: str = "utf-8",
-        cursor: Cursor | None = None,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, cursor=cursor)
-        self._on_error = on_error
-        self._encoding = encoding
+    def __init__(self, path: Path, asked: Asked) -> None:
+        super().__init__(path, self._records, asked)
 
     def _place_after(self, record: Record) -> tuple[int, int]:
         return 0, record.line
@@ -214,9 +204,7 @@ class read_html(Reader[str]):  # noqa: N801  # used as a function; closes as an 
         on_error: OnError = "raise",
         encoding: str = "utf-8",
     ) -> None:
-        super().__init__(path, self._texts, limits=limits)
-        self._on_error = on_error
-        self._encoding = encoding
+        super().__init__(path, self._texts, Asked(limits, on_error, encoding))
 
     def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
         records = self.records()
@@ -225,9 +213,4 @@ class read_html(Reader[str]):  # noqa: N801  # used as a function; closes as an 
 
     def records(self) -> HtmlReader:
         """Yield the document as one ``Record``."""
-        return HtmlReader(
-            self.path,
-            limits=self.limits,
-            on_error=self._on_error,
-            encoding=self._encoding,
-        )
+        return HtmlReader(self.path, self._asked)

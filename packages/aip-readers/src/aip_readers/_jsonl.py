@@ -17,7 +17,7 @@ from ._files import Path
 from ._limits import Limits
 from ._line_readers import make_records
 from ._lines import LineBatch, LineSource, RawLine
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._source import ByteSource
 from ._typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from ._types import Cursor, Loads, OnError
+    from ._types import Loads, OnError
 
 SIZE = 16 * 1024
 """Bytes read at a time: of larger blocks' values, which are of all sizes, the allocator
@@ -100,25 +100,10 @@ class JsonlReader(Reader[Record]):
 
     format = "jsonl"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        text_field: str = "text",
-        id_field: str | None = None,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        encoding: str = "utf-8",
-        start: int | None = None,
-        start_line: int = 1,
-        cursor: Cursor | None = None,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, start=start, cursor=cursor)
-        self._text_field = text_field
-        self._id_field = id_field
-        self._line = cursor["line"] if cursor else start_line
-        self._on_error = on_error
-        self._encoding = encoding
+    def __init__(self, path: Path, asked: Asked) -> None:
+        super().__init__(path, self._records, asked)
+        self._text_field = asked.text_field
+        self._id_field = asked.id_field
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
         loads = fast_loads()
@@ -218,9 +203,8 @@ class read_jsonl(Reader["Any"]):  # noqa: N801  # used as a function; closes as 
         encoding: str = "utf-8",
         start: int | None = None,
     ) -> None:
-        super().__init__(path, self._batches, limits=limits, start=start)
-        self._on_error = on_error
-        self._encoding = encoding
+        asked = Asked(limits, on_error, encoding, start)
+        super().__init__(path, self._batches, asked)
 
     def _batches(self, source: ByteSource) -> Iterator[Sequence[Any]]:
         loads = fast_loads()
@@ -244,12 +228,5 @@ class read_jsonl(Reader["Any"]):  # noqa: N801  # used as a function; closes as 
         self, *, text_field: str = "text", id_field: str | None = None
     ) -> JsonlReader:
         """Yield the objects as ``Record``s of their text field, with exact spans."""
-        return JsonlReader(
-            self.path,
-            text_field=text_field,
-            id_field=id_field,
-            limits=self.limits,
-            on_error=self._on_error,
-            encoding=self._encoding,
-            start=self.start,
-        )
+        asked = self._asked._replace(text_field=text_field, id_field=id_field)
+        return JsonlReader(self.path, asked)

@@ -10,7 +10,7 @@ from ._errors import RecordEncodingError, settle
 from ._files import Path
 from ._limits import Limits, positive
 from ._lines import LineBatch, LineSource, RawLine
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._source import BLOCK, ByteSource
 from ._text import NUL, PLAIN
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ._types import Cursor, OnError
+    from ._types import OnError
 
 
 def decode_line(source: str, raw: RawLine) -> str:
@@ -100,21 +100,8 @@ class LineReader(Reader[Record]):
 
     format = "lines"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        encoding: str = "utf-8",
-        start: int | None = None,
-        start_line: int = 1,
-        cursor: Cursor | None = None,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, start=start, cursor=cursor)
-        self._line = cursor["line"] if cursor else start_line
-        self._on_error = on_error
-        self._encoding = encoding
+    def __init__(self, path: Path, asked: Asked) -> None:
+        super().__init__(path, self._records, asked)
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
         lines = LineSource(
@@ -159,9 +146,8 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
         encoding: str = "utf-8",
         start: int | None = None,
     ) -> None:
-        super().__init__(path, self._texts, limits=limits, start=start)
-        self._on_error = on_error
-        self._encoding = encoding
+        asked = Asked(limits, on_error, encoding, start)
+        super().__init__(path, self._texts, asked)
         self._size = positive("chunk_size", chunk_size)
 
     def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
@@ -190,10 +176,4 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
 
     def records(self) -> LineReader:
         """Yield the lines as ``Record``s with exact spans."""
-        return LineReader(
-            self.path,
-            limits=self.limits,
-            on_error=self._on_error,
-            encoding=self._encoding,
-            start=self.start,
-        )
+        return LineReader(self.path, self._asked)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from ._files import STDIN, Path, absolute
 from ._limits import Limits
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._suffixes import format_of
 from ._text import TextReader
@@ -16,18 +16,6 @@ from ._types import Cursor, OnError
 Format: TypeAlias = Literal[
     "auto", "text", "lines", "jsonl", "csv", "tsv", "html", "pdf", "parquet"
 ]
-
-
-class _Asked(NamedTuple):
-    path: Path
-    text_field: str
-    id_field: str | None
-    limits: Limits | None
-    on_error: OnError
-    encoding: str
-    start: int | None
-    start_line: int
-    cursor: Cursor | None
 
 
 def open_records(
@@ -59,18 +47,17 @@ def open_records(
     kind: str = format
     if kind == "auto":
         kind = "jsonl" if name == STDIN else format_of(name)
-    asked = _Asked(
-        path=path,
-        text_field=text_field,
-        id_field=id_field,
+    asked = Asked(
         limits=limits,
         on_error=on_error,
         encoding=encoding,
         start=start,
         start_line=start_line,
         cursor=cursor,
+        text_field=text_field,
+        id_field=id_field,
     )
-    return _OPENERS[kind](asked)
+    return _OPENERS[kind](path, asked)
 
 
 # A reader's module is imported when its format is first met: a run over text files
@@ -78,104 +65,48 @@ def open_records(
 # ruff: noqa: PLC0415
 
 
-def _text(asked: _Asked) -> Reader[Record]:
-    return TextReader(
-        asked.path,
-        limits=asked.limits,
-        on_error=asked.on_error,
-        encoding=asked.encoding,
-        start=asked.start,
-        start_line=asked.start_line,
-        cursor=asked.cursor,
-    )
-
-
-def _lines(asked: _Asked) -> Reader[Record]:
+def _lines(path: Path, asked: Asked) -> Reader[Record]:
     from ._line_readers import LineReader
 
-    return LineReader(
-        asked.path,
-        limits=asked.limits,
-        on_error=asked.on_error,
-        encoding=asked.encoding,
-        start=asked.start,
-        start_line=asked.start_line,
-        cursor=asked.cursor,
-    )
+    return LineReader(path, asked)
 
 
-def _jsonl(asked: _Asked) -> Reader[Record]:
+def _jsonl(path: Path, asked: Asked) -> Reader[Record]:
     from ._jsonl import JsonlReader
 
-    return JsonlReader(
-        asked.path,
-        text_field=asked.text_field,
-        id_field=asked.id_field,
-        limits=asked.limits,
-        on_error=asked.on_error,
-        encoding=asked.encoding,
-        start=asked.start,
-        start_line=asked.start_line,
-        cursor=asked.cursor,
-    )
+    return JsonlReader(path, asked)
 
 
-def _csv(asked: _Asked, delimiter: str = ",") -> Reader[Record]:
+def _csv(path: Path, asked: Asked, delimiter: str = ",") -> Reader[Record]:
     from ._csv import CsvReader
 
-    return CsvReader(
-        asked.path,
-        text_field=asked.text_field,
-        id_field=asked.id_field,
-        delimiter=delimiter,
-        limits=asked.limits,
-        on_error=asked.on_error,
-        encoding=asked.encoding,
-        start=asked.start,
-        start_line=asked.start_line,
-        cursor=asked.cursor,
-    )
+    return CsvReader(path, asked, delimiter)
 
 
-def _tsv(asked: _Asked) -> Reader[Record]:
-    return _csv(asked, "\t")
+def _tsv(path: Path, asked: Asked) -> Reader[Record]:
+    return _csv(path, asked, "\t")
 
 
-def _html(asked: _Asked) -> Reader[Record]:
+def _html(path: Path, asked: Asked) -> Reader[Record]:
     from ._html import HtmlReader
 
-    return HtmlReader(
-        asked.path,
-        limits=asked.limits,
-        on_error=asked.on_error,
-        encoding=asked.encoding,
-        cursor=asked.cursor,
-    )
+    return HtmlReader(path, asked)
 
 
-def _pdf(asked: _Asked) -> Reader[Record]:
+def _pdf(path: Path, asked: Asked) -> Reader[Record]:
     from ._pdf import PdfReader
 
-    return PdfReader(
-        asked.path, limits=asked.limits, on_error=asked.on_error, cursor=asked.cursor
-    )
+    return PdfReader(path, asked)
 
 
-def _parquet(asked: _Asked) -> Reader[Record]:
+def _parquet(path: Path, asked: Asked) -> Reader[Record]:
     from ._parquet import ParquetReader
 
-    return ParquetReader(
-        asked.path,
-        text_field=asked.text_field,
-        id_field=asked.id_field,
-        limits=asked.limits,
-        on_error=asked.on_error,
-        cursor=asked.cursor,
-    )
+    return ParquetReader(path, asked)
 
 
-_OPENERS: dict[str, Callable[[_Asked], Reader[Record]]] = {
-    "text": _text,
+_OPENERS: dict[str, Callable[[Path, Asked], Reader[Record]]] = {
+    "text": TextReader,
     "lines": _lines,
     "jsonl": _jsonl,
     "csv": _csv,

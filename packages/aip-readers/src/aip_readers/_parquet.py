@@ -18,10 +18,10 @@ from ._errors import (
 )
 from ._files import Path
 from ._limits import Limits
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._source import ByteSource
-from ._types import Cursor, OnError
+from ._types import OnError
 
 BATCH = 256
 """Rows decoded at a time."""
@@ -155,21 +155,10 @@ class ParquetReader(Reader[Record]):
 
     format = "parquet"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        text_field: str = "text",
-        id_field: str | None = None,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        cursor: Cursor | None = None,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, cursor=cursor)
-        self._text_field = text_field
-        self._id_field = id_field
-        self._on_error = on_error
-        self._rows_before = cursor["line"] if cursor else 0
+    def __init__(self, path: Path, asked: Asked) -> None:
+        super().__init__(path, self._records, asked)
+        self._text_field = asked.text_field
+        self._id_field = asked.id_field
 
     def _place_after(self, record: Record) -> tuple[int, int]:
         return 0, record.line
@@ -181,7 +170,7 @@ class ParquetReader(Reader[Record]):
             self.limits,
             self._on_error,
             fields=fields,
-            rows_before=self._rows_before,
+            rows_before=self._cursor["line"] if self._cursor else 0,
         )
         for group, number, value in table.rows():
             try:
@@ -218,8 +207,7 @@ class read_parquet(Reader[dict[str, Any]]):  # noqa: N801  # used as a function
         limits: Limits | None = None,
         on_error: OnError = "raise",
     ) -> None:
-        super().__init__(path, self._batches, limits=limits)
-        self._on_error = on_error
+        super().__init__(path, self._batches, Asked(limits, on_error))
 
     def _batches(self, source: ByteSource) -> Iterator[Sequence[dict[str, Any]]]:
         for _, _, value in _Table(source, self.limits, self._on_error).rows():
@@ -229,10 +217,5 @@ class read_parquet(Reader[dict[str, Any]]):  # noqa: N801  # used as a function
         self, *, text_field: str = "text", id_field: str | None = None
     ) -> ParquetReader:
         """Yield the rows as ``Record``s of one column."""
-        return ParquetReader(
-            self.path,
-            text_field=text_field,
-            id_field=id_field,
-            limits=self.limits,
-            on_error=self._on_error,
-        )
+        asked = self._asked._replace(text_field=text_field, id_field=id_field)
+        return ParquetReader(self.path, asked)

@@ -17,10 +17,10 @@ from ._errors import (
 )
 from ._files import Path
 from ._limits import Limits
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._source import ByteSource
-from ._types import Cursor, OnError
+from ._types import OnError
 
 
 class PdfReader(Reader[Record]):
@@ -31,17 +31,8 @@ class PdfReader(Reader[Record]):
 
     format = "pdf"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        cursor: Cursor | None = None,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, cursor=cursor)
-        self._on_error = on_error
-        self._pages_before = cursor["line"] if cursor else 0
+    def __init__(self, path: Path, asked: Asked) -> None:
+        super().__init__(path, self._records, asked)
 
     def _place_after(self, record: Record) -> tuple[int, int]:
         return 0, int(record.key or 0)
@@ -51,6 +42,7 @@ class PdfReader(Reader[Record]):
             import pypdfium2 as pdfium  # noqa: PLC0415  # an extra
         except ImportError as error:
             raise MissingExtraError(self.source, "pdf", "pypdfium2") from error
+        pages_before = self._cursor["line"] if self._cursor else 0
         data = self._whole(source)
         if data is None:
             return
@@ -60,7 +52,7 @@ class PdfReader(Reader[Record]):
             reason = f"this is not a PDF that can be read: {error}"
             raise CorruptError(self.source, 0, None, reason) from error
         with closing(document):
-            for number in range(self._pages_before, len(document)):
+            for number in range(pages_before, len(document)):
                 try:
                     text = _text_of_page(document, number)
                 except pdfium.PdfiumError as error:
@@ -112,8 +104,7 @@ class read_pdf(Reader[str]):  # noqa: N801  # used as a function; closes as an o
         limits: Limits | None = None,
         on_error: OnError = "raise",
     ) -> None:
-        super().__init__(path, self._texts, limits=limits)
-        self._on_error = on_error
+        super().__init__(path, self._texts, Asked(limits, on_error))
 
     def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
         for batch in self.records()._records(source):  # noqa: SLF001  # its own twin
@@ -121,4 +112,4 @@ class read_pdf(Reader[str]):  # noqa: N801  # used as a function; closes as an o
 
     def records(self) -> PdfReader:
         """Yield the pages as ``Record``s."""
-        return PdfReader(self.path, limits=self.limits, on_error=self._on_error)
+        return PdfReader(self.path, self._asked)

@@ -10,16 +10,29 @@ from ._files import Path, absolute
 from ._limits import Limits
 from ._records import Record
 from ._source import ByteSource
-from ._typing import TYPE_CHECKING, Generic, TypeVar
+from ._typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
-    from ._types import Cursor
+    from ._types import Cursor, OnError
 
 T = TypeVar("T")
+
+
+class Asked(NamedTuple):
+    """How a source is to be read, as whoever opens it asked."""
+
+    limits: Limits | None = None
+    on_error: OnError = "raise"
+    encoding: str = "utf-8"
+    start: int | None = None
+    start_line: int = 1
+    cursor: Cursor | None = None
+    text_field: str = "text"
+    id_field: str | None = None
 
 
 class Reader(Generic[T]):
@@ -36,20 +49,22 @@ class Reader(Generic[T]):
         self,
         path: Path,
         batches: Callable[[ByteSource], Iterable[Sequence[T]]],
-        *,
-        limits: Limits | None = None,
-        start: int | None = None,
-        cursor: Cursor | None = None,
+        asked: Asked,
     ) -> None:
+        start, cursor = asked.start, asked.cursor
         if start is not None and start < 0:
             raise ValueError(f"start must be at least 0, not {start!r}")
         if start and cursor:
             raise ValueError("start and cursor exclude each other")
         self.source = absolute(path)
         self.path = path
-        self.limits = limits or Limits()
+        self.limits = asked.limits or Limits()
         self.start = cursor["offset"] if cursor else start
         self._cursor = cursor
+        self._asked = asked
+        self._on_error = asked.on_error
+        self._encoding = asked.encoding
+        self._line = cursor["line"] if cursor else asked.start_line
         self._make = batches
         self._bytes: ByteSource | None = None
         self._running: Generator[Sequence[T], None, None] | None = None

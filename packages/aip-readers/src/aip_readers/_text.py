@@ -8,7 +8,7 @@ from ._encodings import LONGEST, canonical, decoder, detect, marked
 from ._errors import EncodingError, settle
 from ._files import Path
 from ._limits import Limits, positive
-from ._reader import Reader
+from ._reader import Asked, Reader
 from ._records import Record
 from ._source import BLOCK, ByteSource
 from ._typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-    from ._types import Cursor, Decode, OnError
+    from ._types import Decode, OnError
 
 PLAIN: Mapping[str, Any] = MappingProxyType({})
 AFTER_ERROR = 256
@@ -155,22 +155,9 @@ class TextReader(Reader[Record]):
 
     format = "text"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        limits: Limits | None = None,
-        on_error: OnError = "raise",
-        encoding: str = "utf-8",
-        start: int | None = None,
-        start_line: int = 1,
-        cursor: Cursor | None = None,
-        chunk_size: int = BLOCK,
-    ) -> None:
-        super().__init__(path, self._records, limits=limits, start=start, cursor=cursor)
-        self._line = cursor["line"] if cursor else start_line
-        self._on_error = on_error
-        self._encoding = canonical(encoding)
+    def __init__(self, path: Path, asked: Asked, chunk_size: int = BLOCK) -> None:
+        super().__init__(path, self._records, asked)
+        self._encoding = canonical(asked.encoding)
         self._size = positive("chunk_size", chunk_size)
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
@@ -204,8 +191,8 @@ class read_chunks(Reader[str]):  # noqa: N801  # used as a function; closes as a
         encoding: str = "utf-8",
         start: int | None = None,
     ) -> None:
-        super().__init__(path, self._texts, limits=limits, start=start)
-        self._on_error = on_error
+        asked = Asked(limits, on_error, encoding, start)
+        super().__init__(path, self._texts, asked)
         self._encoding = canonical(encoding)
         self._size = positive("chunk_size", chunk_size)
 
@@ -218,11 +205,4 @@ class read_chunks(Reader[str]):  # noqa: N801  # used as a function; closes as a
 
     def records(self) -> TextReader:
         """Yield the pieces as ``Record``s with exact spans."""
-        return TextReader(
-            self.path,
-            limits=self.limits,
-            on_error=self._on_error,
-            encoding=self._encoding,
-            start=self.start,
-            chunk_size=self._size,
-        )
+        return TextReader(self.path, self._asked, self._size)
