@@ -19,6 +19,7 @@ from aip_pipeline import (
     IngestSettings,
     export,
     ingest,
+    open_embedder,
     open_store,
     retry_dead,
     verify,
@@ -154,6 +155,16 @@ async def test_only_the_named_letters_are_tried(
     assert len(letters()) == 3
     with pytest.raises(ConfigError, match="no dead letter 4711"):
         await retry_dead([4711])
+
+
+async def test_an_embedder_of_ones_own_is_used_for_a_retry(
+    notes: Path, server: OpenAIServer
+) -> None:
+    await ingested(notes, server)
+    server.poison = None
+    mine = open_embedder("openai:test", base_url=server.base_url)
+    report = await retry_dead(embedder=mine)
+    assert (report.stored, mine.usage.requests) == (3, report.requests)
 
 
 async def test_a_store_of_nothing_but_dead_letters_can_be_tried(

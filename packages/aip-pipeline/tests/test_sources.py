@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from openai_server import OpenAIServer
 from stored import texts
 
-from aip_pipeline import RecordSource, ingest
+from aip_pipeline import ConfigError, RecordSource, ingest
+from aip_pipeline._fingerprint import fingerprint
+from aip_pipeline._sources import check_sources
 from aip_readers import Record
 
 
@@ -44,6 +47,23 @@ async def test_records_of_ones_own_beside_files(
     )
     assert (report.sources, report.stored) == (3, 4)
     assert texts(tmp_path / "s.db") == ["file a", "file b", "row x", "row y"]
+
+
+def test_sources_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    check_sources([str(tmp_path / "*.txt"), str(tmp_path), "-"])
+    with pytest.raises(ConfigError, match="no source given"):
+        check_sources([])
+    with pytest.raises(ConfigError, match=r"matches no file.*check the path"):
+        check_sources([str(tmp_path / "*.md")])
+    url = "s3://key:secret@bucket/notes.jsonl?signature=1"
+    with pytest.raises(ConfigError, match=r"source s3://\*\*\*@bucket/notes.jsonl is"):
+        check_sources([url, url])
+
+
+def test_a_file_that_vanished_has_no_version(tmp_path: Path) -> None:
+    assert fingerprint(str(tmp_path / "gone"), reading="") is None
+    assert fingerprint(str(tmp_path), reading="") is None
 
 
 async def test_a_path_object_is_a_source(tmp_path: Path, server: OpenAIServer) -> None:

@@ -65,8 +65,7 @@ def check_sources(sources: Sequence[Source]) -> None:
             raise ConfigError(f"the source {name} is named twice: name it once")
     for path in paths_of(sources):
         if has_magic(path) and not Path(path).exists():
-            for _ in _files([path], "skip"):
-                break
+            next(_files([path], "skip"), None)
         elif not Path(path).exists():
             raise ConfigError(
                 f"no such file or folder at {path}: check the path; nothing was read"
