@@ -128,7 +128,7 @@ def fuzz_lines(data: bytes) -> None:
         again = open_records(
             path, format="lines", start=start, start_line=line, on_error="skip", **rest
         )
-        if start and policy in {"error", "skip"} and not is_archive(data):
+        if policy in {"error", "skip"} and not is_archive(data):
             assert drain(again)[0] == records[at + 1 :]
 
 
