@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 
 from aip_httpclient import AsyncHttpClient, CallError, Event, Retry
+from aip_httpclient._gate import Gate
 from aip_httpclient.testing import (
     Brownout,
     FaultModel,
@@ -82,6 +85,44 @@ def test_an_outage_of_any_kind_shuts_the_gate(how: dict[str, float]) -> None:
     apart = [b - a for a, b in pairwise(probes)]
     assert all(each >= 0.1 for each in apart)
     assert elapsed_s < 10 + (END_S - START_S) + 4
+
+
+def test_a_probe_that_hangs_does_not_hold_up_the_next() -> None:
+    events: list[Event] = []
+    model = FaultModel(HEALTHY)
+
+    async def main() -> int:
+        client = ModelClient(
+            model=model, on_event=events.append, attempt_timeout_s=300.0, seed=1
+        )
+        async with client:
+            loop = asyncio.get_running_loop()
+            refusing = replace(HEALTHY, error_rate=1.0, error_status=503)
+            hanging = replace(HEALTHY, hang_rate=1.0)
+            for at_s, faults in ((4, refusing), (6, hanging), (9, HEALTHY)):
+                loop.call_at(at_s, setattr, model, "faults", faults)
+            return await crowd(client, 3000)
+
+    assert run_in_fake_time(main()) == 3000
+    (back,) = [e for e in events if e.kind == "recovered"]
+    assert back.at_s < 9 + 1.5
+    probes = [e.at_s for e in events if e.kind == "sent" and 6 < e.at_s < back.at_s]
+    assert all(0.1 <= b - a <= 1.0 for a, b in pairwise(probes))
+
+
+def test_no_more_than_sixteen_probes_are_left_unanswered() -> None:
+    gate = Gate(Random(1))
+    for at_s in (0.0, 0.1, 0.2, 0.5, 0.6):
+        gate.on_failure(at_s, started=at_s, srtt_s=0.2, limit=10)
+    assert gate.down
+    sent = 0
+    while gate.until < math.inf:
+        assert gate.ready(gate.until)
+        gate.on_probe(gate.until)
+        sent += 1
+    assert sent == 16
+    gate.end_probe(100.0, started=100.0)
+    assert gate.until < 101.0
 
 
 @pytest.mark.parametrize("concurrency", [1, 50])

@@ -11,6 +11,8 @@ _LONG_PROBE_S = 0.8
 _LONG = 24
 _DOUBLINGS = 8
 _JITTER = 0.25
+_PATIENCE_S = 0.8
+_MOST_UNANSWERED = 16
 _EVIDENCE = 3
 _PENDING_SHARE = 0.25
 _BREATH = 0.2
@@ -22,8 +24,9 @@ class Gate:
 
     An outage is declared when of the requests sent since the first refusal none got
     through for a round trip, and hardly any is still under way; or when eight in a row
-    failed, however they did, and nothing else came for a round trip. Then one probe
-    is sent at a time, 0.1 s to 1 s apart; the first that gets through opens the gate.
+    failed, however they did, and nothing else came for a round trip. Then probes are
+    sent, 0.1 s to 1 s apart; the first that gets through opens the gate. One that is
+    not answered at all does not hold up the next, until sixteen are not.
 
     Args:
         jitter: spreads the probes by a quarter either way.
@@ -50,6 +53,7 @@ class Gate:
         "_row_from",
         "_sent_before",
         "_tentative",
+        "_unanswered",
         "down",
         "failing_since",
         "good_at",
@@ -76,6 +80,7 @@ class Gate:
         self.failing_since: float | None = None
         self.sent = 0
         self._failed = 0
+        self._unanswered = 0
         self._failed_at = -math.inf
         self._tentative = False
         self._breath_s = 0.0
@@ -105,7 +110,10 @@ class Gate:
         if self.down:
             self._probing = True
             self._probe_at = now
-            self.until = math.inf  # its answer sets the next time
+            self._unanswered += 1
+            # Its answer sets the next time; a server that hangs gives none.
+            hanging = self._unanswered >= _MOST_UNANSWERED
+            self.until = math.inf if hanging else now + _PATIENCE_S * self._spread()
         else:
             self._sent_before = self.sent
             self.until = now + self._breath_s
@@ -121,7 +129,7 @@ class Gate:
             self._tentative = self.shut = False
         was_down = self.down > 0
         if was_down:
-            self.down = 0
+            self.down = self._unanswered = 0
             self.shut = False
             self.until = -math.inf
         return was_down
@@ -196,12 +204,16 @@ class Gate:
         """Let another go soon: the probe's caller left before there was an answer."""
         if self.down and self._probing and started >= self._probe_at:
             self._probing = False
+            self._unanswered = 0
             self.until = now + _FIRST_PROBE_S
 
     def _next_probe(self, now: float) -> None:
         last_s = _LAST_PROBE_S if self.down < _LONG else _LONG_PROBE_S
         wait_s = min(last_s, _FIRST_PROBE_S * 2.0 ** min(self.down, _DOUBLINGS))
-        spread = 1.0 + _JITTER * (2.0 * self._jitter.random() - 1.0)
-        self.until = now + wait_s * spread
+        self.until = now + wait_s * self._spread()
         self.down += 1
+        self._unanswered = 0
         self._probing = False
+
+    def _spread(self) -> float:
+        return 1.0 + _JITTER * (2.0 * self._jitter.random() - 1.0)
