@@ -16,6 +16,7 @@ from labs import (
     Experiment,
     Figure,
     Finding,
+    Form,
     Row,
     Series,
     Table,
@@ -30,13 +31,18 @@ HEAVY = "matplotlib", "numpy", "aiohttp", "aip_readers", "aip_pipeline"
 
 
 def made(
-    id_: str, *, verdict: Verdict, error: str = "", parts: tuple[str, ...] = ()
+    id_: str,
+    *,
+    verdict: Verdict,
+    error: str = "",
+    parts: tuple[str, ...] = (),
+    brief: str = "",
 ) -> Experiment:
-    def run(quick: bool, only: Sequence[str] = ()) -> Finding:  # noqa: FBT001  # the signature of every lab
+    def run(form: Form, only: Sequence[str] = ()) -> Finding:
         if error:
             raise RuntimeError(error)
         return Finding(
-            measured=f"quick={quick} {''.join(only)}<b>",
+            measured=f"{form} {''.join(only)}<b>",
             verdict=verdict,
             broken=Way(name="guess", code="1 < 2"),
             right=Way(name="know", code="2 > 1"),
@@ -67,7 +73,7 @@ def made(
 
     text = "title", "question", "hypothesis", "claim", "explanation", "production"
     said: dict[str, Any] = {name: f"{name} <i>" for name in text}
-    return Experiment(id=id_, run=run, parts=parts, **said)
+    return Experiment(id=id_, run=run, parts=parts, brief=brief, **said)
 
 
 @pytest.fixture
@@ -77,7 +83,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Experiment]:
     stand_in = {
         each.id: each
         for each in (
-            made("zeta", verdict="better", parts=("one", "two")),
+            made("zeta", verdict="better", parts=("one", "two"), brief="Less of it."),
             made("1.10", verdict="reproduced"),
             made("1.9", verdict="not reproduced"),
             made("2.0", verdict="reproduced", error="the disk is full"),
@@ -121,7 +127,7 @@ class TestRun:
             "id": "1.10",
             "title": "title <i>",
             "claim": "claim <i>",
-            "measured": "quick=True <b>",
+            "measured": "quick <b>",
             "verdict": "reproduced",
         }
         assert second["verdict"] == "better"
@@ -149,7 +155,7 @@ class TestRun:
 
     def test_a_part_runs_alone(self, runner: CliRunner) -> None:
         done = runner.invoke(main, ["run", "zeta", "--only", "two", "--json"])
-        assert json.loads(done.stdout)[0]["measured"] == "quick=False two<b>"
+        assert json.loads(done.stdout)[0]["measured"] == "whole two<b>"
 
     def test_an_unknown_part_is_a_usage_error_that_names_the_known(
         self, runner: CliRunner
@@ -162,6 +168,34 @@ class TestRun:
         done = runner.invoke(main, ["run", "zeta", "all", "--json"])
         ids = [row["id"] for row in json.loads(done.stdout)]
         assert ids == ["zeta", "1.9", "1.10", "2.0"]
+
+    @pytest.mark.parametrize(
+        ("command", "measured"),
+        [
+            ("zeta", ["whole <b>"]),
+            ("zeta --brief", ["brief <b> (brief form)"]),
+            ("1.10 --brief", ["whole <b>"]),
+            ("all", ["whole <b>"] * 2 + ["brief <b> (brief form)"]),
+            ("all --whole", ["whole <b>"] * 3),
+            ("all --quick", ["quick <b>"] * 3),
+        ],
+    )
+    def test_all_takes_the_brief_forms_that_there_are(
+        self, runner: CliRunner, command: str, measured: list[str]
+    ) -> None:
+        done = runner.invoke(main, ["run", *command.split(), "--json"])
+        rows = [row for row in json.loads(done.stdout) if row["id"] != "2.0"]
+        assert [row["measured"] for row in rows] == measured
+
+    def test_a_brief_form_says_what_is_smaller_and_how_to_run_the_whole(
+        self, runner: CliRunner
+    ) -> None:
+        done = runner.invoke(main, ["run", "all", "--report", "r.html"])
+        said = "Brief form: Less of it. The whole: labs run zeta"
+        assert done.stdout.count(said) == 1
+        text = Path("r.html").read_text(encoding="utf-8")
+        assert text.count(said) == 1
+        assert text.index("each named in its row): zeta.") < text.index("verdict")
 
     def test_shows_figures_bars_and_verdict_and_saves_the_plot(
         self, runner: CliRunner

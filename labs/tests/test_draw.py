@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from labs import Cell, Chart, Comparison, Finding, Result, Series, choose
+from labs import Cell, Chart, Comparison, Finding, Form, Result, Series, choose
 from labs._draw import _fill, _inches
 from labs._report import page
 
@@ -39,7 +39,7 @@ def test_a_comparison_is_one_block_a_row_with_every_side_in_it() -> None:
         title="both", sides=("ours", "theirs"), rows=(("killed", "none lost", cells),)
     )
     finding = Finding(measured="", verdict="reproduced", comparisons=(comparison,))
-    result = Result(experiment=made, finding=finding, seconds=1.0, quick=False)
+    result = Result(experiment=made, finding=finding, seconds=1.0, form=Form.WHOLE)
     html = page([result], where={})
     assert "<td>ours<td>0 lost<td><span class=good>passed</span>" in html
     assert "<td>theirs<td>&lt;all&gt;<td><span class=bad>not passed</span>" in html

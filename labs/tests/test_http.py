@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from labs import choose, perform
+from labs import Form, choose, perform
 
 
 def test_the_quick_form_measures_every_bench() -> None:
     (made,) = choose(["http"])
-    found = perform(made, quick=True).finding
+    found = perform(made, form=Form.QUICK).finding
     (table,) = found.tables
     assert len(table.rows) >= len(made.parts)
     missed = [row for row in table.rows if row.met is False]

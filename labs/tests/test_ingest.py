@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labs import Row
+from labs import Form, Row
 from labs.experiments.ingest import _again, lab
 from labs.experiments.ingest._client import SAME_WORK, aip, run, script, serving
 from labs.experiments.ingest._corpus import Corpus, write_corpus, write_short
@@ -52,13 +52,13 @@ def test_a_slow_or_wasteful_side_misses_its_bars(slow: bool) -> None:  # noqa: F
         requests=12 if slow else 11,
         texts=640,
     )
-    rows = compared(WORKS[0], [ours], [theirs], quick=False)
+    rows = compared(WORKS[0], [ours], [theirs], form=Form.WHOLE)
     assert [row.met for row in rows] == [not slow] * 4
 
 
 @pytest.mark.timeout(600)  # some 40 processes: 15 s alone, minutes on a busy machine
 def test_the_quick_form_meets_every_bar() -> None:
-    found = lab.run(True)
+    found = lab.run(Form.QUICK)
     (table,) = found.tables
     assert len(table.rows) == 24
     assert found.verdict == "reproduced", [
@@ -110,10 +110,10 @@ def test_a_run_that_ends_badly_is_not_measured(tmp_path: Path) -> None:
 
 
 def test_a_bench_that_fails_is_a_bar_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(quick: bool) -> tuple[Row, ...]:  # noqa: FBT001  # as every bench
-        raise RuntimeError(f"no disk, quick={quick}")
+    def failing(form: Form) -> tuple[Row, ...]:
+        raise RuntimeError(f"no disk, form={form}")
 
     monkeypatch.setattr(_again, "again", failing)
-    found = lab.run(True, ("again",))
+    found = lab.run(Form.QUICK, ("again",))
     assert found.verdict == "not reproduced"
     assert "no disk" in found.tables[0].rows[0].measured

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labs import perform
+from labs import Form, perform
 from labs.experiments.readers import _bench, _exact, _memory, lab
 
 PEAK = "peak over a bare interpreter"
@@ -17,7 +17,7 @@ OTHERS_TAKE_MOST = "async batches", "zstd, its window 2 MiB"
 
 
 def test_what_is_exact_or_flat_is_so_in_the_quick_form() -> None:
-    found = perform(lab, quick=True, only=("memory", "eager", "exact")).finding
+    found = perform(lab, form=Form.QUICK, only=("memory", "eager", "exact")).finding
     rows = [row for table in found.tables for row in table.rows]
     assert not [row for row in rows if row.met is False]
     peaks = [row for row in rows if row.work.endswith(PEAK) and row.met is not None]
@@ -34,7 +34,7 @@ def test_memory_that_grows_with_the_file_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_memory, "run", _growing)
-    assert _memory.memory(True)[0].met is False
+    assert _memory.memory(Form.QUICK)[0].met is False
 
 
 def _growing(work: str, path: object, *args: object) -> _bench.Ran:
@@ -55,4 +55,4 @@ def test_a_reader_that_goes_on_elsewhere_is_found(
         return done
 
     monkeypatch.setattr(_exact, "run", wrong)
-    assert _exact.exact(True)[0].met is False
+    assert _exact.exact(Form.QUICK)[0].met is False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labs import Cell, Comparison, choose, perform
+from labs import Cell, Comparison, Form, choose, perform
 from labs._environment import NoEnvironment, environment
 from labs.experiments.torture import PARTS, torment
 from labs.experiments.torture._corpus import Corpus, numbers_in, passage
@@ -20,7 +20,7 @@ BY_NAME = {torment.name: torment for torment in TORMENTS}
 @pytest.mark.timeout(300)  # some 20 processes: 15 s alone, more on a busy machine
 def test_ours_passes_every_torment() -> None:
     (made,) = choose(["torture"])
-    found = perform(made, quick=True).finding
+    found = perform(made, form=Form.QUICK).finding
     (comparison,) = found.comparisons
     assert found.verdict == "reproduced", comparison.rows
     assert comparison.sides == ("aip ingest",)

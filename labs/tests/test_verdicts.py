@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import aip_readers
-from labs import catalogue, choose, perform
+from labs import Form, catalogue, choose, perform
 from labs.experiments import (
     a_constant,
     all_at_once,
@@ -35,10 +35,10 @@ def test_the_quick_form_reproduces_its_claim(id_: str) -> None:
     # or about what is lost may not.
     tries = 1 if id_.startswith("1.") else 3
     try:
-        found = perform(made, quick=True).finding
+        found = perform(made, form=Form.QUICK).finding
         while found.verdict == "not reproduced" and tries > 1:
             tries -= 1
-            found = perform(made, quick=True).finding
+            found = perform(made, form=Form.QUICK).finding
     except threads_or_processes.TooFewCores as error:
         pytest.skip(str(error))
     if id_ == "4.1" and found.verdict == "not reproduced":
@@ -49,7 +49,7 @@ def test_the_quick_form_reproduces_its_claim(id_: str) -> None:
 
 def verdict_of(id_: str) -> str:
     (made,) = choose([id_])
-    return perform(made, quick=True).finding.verdict
+    return perform(made, form=Form.QUICK).finding.verdict
 
 
 def test_1_1_finds_a_range_that_holds_its_numbers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labs._corpus import jsonl, prose
+from labs._form import Form
 from labs._lag import loop_lag
 from labs._loopback import embedding_server
 from labs._measure import (
@@ -59,6 +60,7 @@ __all__ = [
     "Experiment",
     "Figure",
     "Finding",
+    "Form",
     "Fresh",
     "Peaks",
     "Ratio",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from labs import experiments
+from labs._form import Form
 from labs._result import Experiment, Finding, Result
 
 _registered: dict[str, Experiment] = {}
@@ -54,8 +55,9 @@ def experiment(
     explanation: str,
     production: str,
     parts: Sequence[str] = (),
+    brief: str = "",
 ) -> Callable[[Callable[..., Finding]], Experiment]:
-    """Register the decorated function as an experiment; its argument is *quick*.
+    """Register the decorated function as an experiment; its argument is the `Form`.
 
     The arguments are those of `Experiment`. One with *parts* takes a second
     argument: the names of those to run, or none for all.
@@ -79,6 +81,7 @@ def experiment(
             production=" ".join(production.split()),
             run=run,
             parts=tuple(parts),
+            brief=brief,
         )
         return made
 
@@ -118,17 +121,20 @@ def check_parts(made: Experiment, only: Sequence[str]) -> None:
             raise UnknownPart(name, made=made)
 
 
-def perform(made: Experiment, *, quick: bool, only: Sequence[str] = ()) -> Result:
+def perform(made: Experiment, *, form: Form, only: Sequence[str] = ()) -> Result:
     """Run one experiment, or *only* some parts of it, and note how long it took.
+
+    One without a brief form is run whole instead.
 
     Raises:
         UnknownPart: it has no part of that name.
     """
     check_parts(made, only)
+    form = made.nearest(form)
     start = time.perf_counter()
-    finding = made.run(quick, only) if only else made.run(quick)
+    finding = made.run(form, only) if only else made.run(form)
     seconds = time.perf_counter() - start
-    return Result(experiment=made, finding=finding, seconds=seconds, quick=quick)
+    return Result(experiment=made, finding=finding, seconds=seconds, form=form)
 
 
 def _order(id_: str) -> tuple[bool, list[int], str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from labs._draw import svg
+from labs._form import Form
 from labs._result import Comparison, Finding, Result, Table, number
 
 _MET = {True: "passed", False: "not passed", None: "not measured"}
@@ -47,16 +48,25 @@ def page(results: Sequence[Result], *, where: Mapping[str, str]) -> str:
         results: what was measured, in the order to show it.
         where: what the figures were measured on, by name.
     """
-    quick = any(each.quick for each in results)
-    form = "<p class=bad>Quick form: small sizes, for tests.</p>" if quick else ""
+    minutes = sum(each.seconds for each in results) / 60
+    facts = {**where, "took": f"{minutes:.1f} minutes"}
     return (
         "<!doctype html>\n<html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
         f"<title>ai-platform labs</title><style>{STYLE}</style>"
         "<h1>ai-platform: what was claimed, what was measured</h1>"
-        f"{form}{_verdicts(results)}{_facts(where)}"
+        f"{_forms(results)}{_verdicts(results)}{_facts(facts)}"
         f"{''.join(map(_section, results))}</html>\n"
     )
+
+
+def _forms(results: Sequence[Result]) -> str:
+    """Tell, before any verdict, what was not run whole."""
+    if any(each.form is Form.QUICK for each in results):
+        return "<p class=bad>Quick form: small sizes, for tests.</p>"
+    brief = [each.experiment.id for each in results if each.form is Form.BRIEF]
+    told = "Brief form (smaller sizes, each named in its row)"
+    return f"<p>{told}: {_e(', '.join(brief))}.</p>" if brief else ""
 
 
 def _verdicts(results: Sequence[Result]) -> str:
@@ -64,7 +74,7 @@ def _verdicts(results: Sequence[Result]) -> str:
         f"<tr><td><a href='#{_anchor(each)}'>{_e(each.experiment.id)}</a>"
         f"<td>{_e(each.experiment.title)}"
         f"<td data-name=claimed>{_e(each.experiment.claim)}"
-        f"<td data-name=measured>{_e(each.finding.measured)}"
+        f"<td data-name=measured>{_e(each.measured)}"
         f"<td>{_verdict(each.finding)}</tr>"
         for each in results
     ]
@@ -80,7 +90,8 @@ def _facts(where: Mapping[str, str]) -> str:
 def _section(result: Result) -> str:
     made, found = result.experiment, result.finding
     facts = [("Question", made.question), ("Hypothesis", made.hypothesis)]
-    facts += [("Claim", made.claim), ("Measured", found.measured)]
+    facts += [("Claim", made.claim), ("Measured", result.measured)]
+    facts += [("Form", result.shortened)] if result.shortened else []
     after = [("Why", made.explanation), ("In production", made.production)]
     after += [("Note", note) for note in found.notes]
     return (

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from labs._form import Form
+
 Kind = Literal["bar", "line", "scatter"]
 Verdict = Literal["reproduced", "not reproduced", "better"]
 
@@ -196,9 +198,10 @@ class Experiment:
         claim: the figure or behaviour claimed beforehand, with its unit.
         explanation: why it comes out so.
         production: what it means for a running system, and which part acts on it.
-        run: measures; given whether to take the quick form, and, where there are
-            parts, the names of those to run.
+        run: measures; given the form, and, where there are parts, the names of those
+            to run.
         parts: names of what can be run alone; empty where it is all one.
+        brief: what is smaller in the brief form; empty where there is none.
     """
 
     id: str
@@ -210,6 +213,11 @@ class Experiment:
     production: str
     run: Callable[..., Finding]
     parts: tuple[str, ...] = ()
+    brief: str = ""
+
+    def nearest(self, form: Form) -> Form:
+        """Give the form it is run in when asked for *form*: brief ones are few."""
+        return Form.WHOLE if form is Form.BRIEF and not self.brief else form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,13 +228,29 @@ class Result:
         experiment: what was asked.
         finding: what came out.
         seconds: how long it took.
-        quick: whether it was the quick form.
+        form: how much of it was run.
     """
 
     experiment: Experiment
     finding: Finding
     seconds: float
-    quick: bool
+    form: Form
+
+    @property
+    def measured(self) -> str:
+        """What came out, marked where it came from a brief form."""
+        mark = " (brief form)" if self.form is Form.BRIEF else ""
+        return f"{self.finding.measured}{mark}"
+
+    @property
+    def shortened(self) -> str:
+        """Say what was smaller than the claim's sizes; empty for the whole form."""
+        made = self.experiment
+        return {
+            Form.QUICK: "Quick form: small sizes, for tests.",
+            Form.BRIEF: f"Brief form: {made.brief} The whole: labs run {made.id}",
+            Form.WHOLE: "",
+        }[self.form]
 
     def summary(self) -> dict[str, str]:
         """Give the five fields that ``labs run --json`` prints."""
@@ -234,7 +258,7 @@ class Result:
             "id": self.experiment.id,
             "title": self.experiment.title,
             "claim": self.experiment.claim,
-            "measured": self.finding.measured,
+            "measured": self.measured,
             "verdict": self.finding.verdict,
         }
 

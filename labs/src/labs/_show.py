@@ -35,15 +35,16 @@ def show_result(console: Console, result: Result) -> None:
     for comparison in found.comparisons:
         _compare(console, comparison)
     _line(console, "claim", made.claim)
-    _line(console, "measured", found.measured)
+    _line(console, "measured", result.measured)
     colour = COLOUR[found.verdict]
-    form = ", quick form" if result.quick else ""
     _line(console, "verdict", f"[{colour}]{found.verdict}[/]", markup=True)
     _line(console, "why", made.explanation)
     _line(console, "in production", made.production)
     for note in found.notes:
         _line(console, "note", note)
-    _line(console, "took", f"{result.seconds:.1f} s{form}")
+    if result.shortened:
+        _line(console, "form", result.shortened)
+    _line(console, "took", f"{result.seconds:.1f} s")
 
 
 def show_verdicts(console: Console, results: list[Result]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from labs._form import Form
 from labs._machine import machine
 from labs._registry import (
     UnknownExperiment,
@@ -49,7 +50,19 @@ def list_(*, as_json: bool) -> None:
 
 @main.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...|all")
-@click.option("--quick", is_flag=True, help="Smaller sizes, for tests.")
+@click.option("--quick", "form", flag_value="quick", help="Small sizes, for tests.")
+@click.option(
+    "--brief",
+    "form",
+    flag_value="brief",
+    help="Benchmarks in minutes, at smaller sizes.  [default for all]",
+)
+@click.option(
+    "--whole",
+    "form",
+    flag_value="whole",
+    help="The sizes that the claims speak of.  [default for an ID]",
+)
 @click.option(
     "--only",
     multiple=True,
@@ -70,7 +83,7 @@ def list_(*, as_json: bool) -> None:
 def run(
     *,
     ids: tuple[str, ...],
-    quick: bool,
+    form: str | None,
     only: tuple[str, ...],
     as_json: bool,
     report: Path | None,
@@ -88,8 +101,9 @@ def run(
         raise click.UsageError(str(error)) from error
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
+    chosen_form = Form(form or ("brief" if "all" in ids else "whole"))
     results = [
-        _perform(made, quick=quick, only=only, silent=as_json) for made in chosen
+        _perform(made, form=chosen_form, only=only, silent=as_json) for made in chosen
     ]
     if as_json:
         click.echo(json.dumps([each.summary() for each in results], indent=1))
@@ -108,18 +122,18 @@ def run(
 
 
 def _perform(
-    made: Experiment, *, quick: bool, only: tuple[str, ...], silent: bool
+    made: Experiment, *, form: Form, only: tuple[str, ...], silent: bool
 ) -> Result:
     """Run one experiment; its own failure is a result too, so that the rest run."""
-    progress = Console(stderr=True)
+    progress, form = Console(stderr=True), made.nearest(form)
     try:
         with progress.status(f"{made.id}  {made.title}"):
-            result = perform(made, quick=quick, only=only)
+            result = perform(made, form=form, only=only)
     except Exception as error:  # noqa: BLE001  # told on stderr, in the result, by the exit code
         said = f"{type(error).__name__}: {error}"[-STDERR_TAIL_CHARS:]
         click.echo(f"labs: error: experiment {made.id} failed: {said}", err=True)
         failed = Finding(measured=f"it failed: {said}", verdict="not reproduced")
-        result = Result(experiment=made, finding=failed, seconds=0.0, quick=quick)
+        result = Result(experiment=made, finding=failed, seconds=0.0, form=form)
     if not silent:
         show_result(Console(), result)
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs import Chart, Figure, Finding, Series, Way, compare, experiment, worst
+from labs import Chart, Figure, Finding, Form, Series, Way, compare, experiment, worst
 from labs.experiments._waves import (
     CAPACITY,
     QUICK_CAPACITY,
@@ -80,17 +80,18 @@ def meet(server: Server, *, sent: int) -> Pair:
         concurrency="adaptive" is the default of aip ingest. Give a constant only for a
         quota that you know, and rate= for requests or tokens a minute.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Try constants on the server of the claims, a smaller one, and unknown ones."""
-    capacity, service_s = (
-        (QUICK_CAPACITY, QUICK_SERVICE_S) if quick else (CAPACITY, SERVICE_S)
+    capacity, service_s = form.pick(
+        quick=(QUICK_CAPACITY, QUICK_SERVICE_S), whole=(CAPACITY, SERVICE_S)
     )
     server = Server(capacity=capacity, service_s=service_s)
     smaller = Server(capacity=capacity // SMALLER, service_s=service_s)
-    counts = [round(x * capacity) for x in (QUICK_LEVELS if quick else LEVELS)]
+    levels = form.pick(quick=QUICK_LEVELS, whole=LEVELS)
+    counts = [round(x * capacity) for x in levels]
     waves = [naive(server, sent=2 * n, at_once=n) for n in counts]
     wrong = naive(smaller, sent=capacity, at_once=capacity)
-    unknown = QUICK_UNKNOWN if quick else UNKNOWN
+    unknown = form.pick(quick=QUICK_UNKNOWN, whole=UNKNOWN)
     pairs = [meet(there, sent=sent) for there, sent in unknown]
     best = waves[-1]
     claimed_per_s = CLAIMED_PER_S * server.ceiling_per_s / (CAPACITY / SERVICE_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labs import Chart, Figure, Finding, Series, Way, compare, experiment, worst
+from labs import Chart, Figure, Finding, Form, Series, Way, compare, experiment, worst
 from labs.experiments._waves import (
     CAPACITY,
     QUICK_CAPACITY,
@@ -42,14 +42,13 @@ CLAIMED_TWICE_PERCENT, CLAIMED_FOUR_TIMES_PERCENT = 57.4, 27.3
         and a 503 that did no work is asked again later. map() pulls requests only as
         slots come free, so a million requests wait in the source, not on the wire.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Send waves with gather, then the largest two again with the platform."""
-    server = (
-        Server(capacity=QUICK_CAPACITY, service_s=QUICK_SERVICE_S)
-        if quick
-        else Server(capacity=CAPACITY, service_s=SERVICE_S)
+    server = form.pick(
+        quick=Server(capacity=QUICK_CAPACITY, service_s=QUICK_SERVICE_S),
+        whole=Server(capacity=CAPACITY, service_s=SERVICE_S),
     )
-    levels = QUICK_LEVELS if quick else LEVELS
+    levels = form.pick(quick=QUICK_LEVELS, whole=LEVELS)
     waves = [naive(server, sent=round(x * server.capacity)) for x in levels]
     held = [
         ours(server, sent=round(x * server.capacity), concurrency=server.capacity)[0]

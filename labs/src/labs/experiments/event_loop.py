@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from labs import Chart, Figure, Finding, Series, Way, experiment, loop_lag
+from labs import Chart, Figure, Finding, Form, Series, Way, experiment, loop_lag
 
 TASKS, WAIT_S = 10, 0.1
 TEXTS, QUICK_TEXTS = 4000, 2000
@@ -112,12 +112,13 @@ async def _measure(work: Awaitable[object]) -> Run:
         is measured here as it is shipped: the loop's worst tick while it works, against
         the same work with the loop held.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Run ten waits three ways, then the platform's embedder two ways."""
     polite, rude, elsewhere = (
         asyncio.run(ten(wait)) for wait in (wait_politely, wait_rudely, wait_elsewhere)
     )
-    held, offloaded = asyncio.run(embed(QUICK_TEXTS if quick else TEXTS))
+    texts = form.pick(quick=QUICK_TEXTS, whole=TEXTS)
+    held, offloaded = asyncio.run(embed(texts))
     whole = TASKS * WAIT_S
     holds = (
         polite.threads == rude.threads == elsewhere.threads == 1

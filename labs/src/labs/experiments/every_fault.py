@@ -13,6 +13,7 @@ from labs import (
     Chart,
     Comparison,
     Finding,
+    Form,
     Series,
     Way,
     experiment,
@@ -193,22 +194,22 @@ def _twice(server: FaultServer) -> int:
         The HTTP embedder of the pipeline has no retry of its own: this is the one retry
         layer of the platform. stats says what was retried and why.""",
 )
-def lab(quick: bool) -> Finding:
-    """Meet each fault in every way; the peers in the full form only."""
-    calls = QUICK_CALLS if quick else CALLS
+def lab(form: Form) -> Finding:
+    """Meet each fault in every way; the peers in the whole form only."""
+    calls = form.pick(quick=QUICK_CALLS, whole=CALLS)
     ways: dict[str, Way_] = {
         "the client": with_the_client,
         "a loop": with_a_loop,
         "three tries": with_a_recipe,
     }
     notes = []
-    if not quick:
+    if form is not Form.QUICK:
         theirs, note = _peers()
         ways |= theirs
         notes.append(note)
     met = {
         name: [meet(way, faults, calls) for way in ways.values()]
-        for name, faults in faults_by_name(slow=not quick).items()
+        for name, faults in faults_by_name(slow=form is not Form.QUICK).items()
     }
     rows = tuple(
         (name, "100 %, none twice", tuple(each.cell for each in outcomes))

@@ -8,6 +8,7 @@ from labs import (
     KIB,
     MIB,
     Finding,
+    Form,
     Way,
     compare,
     experiment,
@@ -72,9 +73,9 @@ def in_a_chain(path: str) -> int:
         the pipeline pulls them through queues that are bounded in bytes. One list() in
         the middle, for its length or to sort it, undoes all of that.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Measure both ways at two sizes."""
-    sizes = QUICK_SIZES if quick else SIZES
+    sizes = form.pick(quick=QUICK_SIZES, whole=SIZES)
     with scratch() as folder:
         found = peaks(folder, sizes=sizes, broken=in_lists, right=in_a_chain)
     small, large = found

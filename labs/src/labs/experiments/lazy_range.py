@@ -10,6 +10,7 @@ from labs import (
     Chart,
     Figure,
     Finding,
+    Form,
     Fresh,
     Series,
     Way,
@@ -74,9 +75,9 @@ def _total(numbers: Iterable[int]) -> int:
         Read a source as an iterator and hold one piece of it. aip_readers does so from
         the first byte to the last chunk: labs 1.3 to 1.5 measure it on files.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Measure both by tracemalloc, then as resident memory of fresh processes."""
-    n = QUICK if quick else FULL
+    n = form.pick(quick=QUICK, whole=FULL)
     held, counted = traced(hold, n), traced(count, n)
     object_bytes = sys.getsizeof(held.value)
     resident = [fresh(way, n) for way in (total_of_list, total_of_range)]

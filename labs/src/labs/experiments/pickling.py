@@ -14,6 +14,7 @@ from labs import (
     Chart,
     Figure,
     Finding,
+    Form,
     Series,
     Spread,
     Way,
@@ -104,9 +105,9 @@ def gain(
         over paths and byte ranges, not texts, and make the pieces larger than the
         break-even size measured here.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Measure both kinds of work at each size, and find where processes win."""
-    sizes = QUICK_SIZES if quick else SIZES
+    sizes = form.pick(quick=QUICK_SIZES, whole=SIZES)
     with ProcessPoolExecutor(1) as pool:
         pool.submit(tally, "warm").result()
         dear, cheap = gain(tally, pool, sizes), gain(upper, pool, sizes)

@@ -15,6 +15,7 @@ from labs import (
     Chart,
     Figure,
     Finding,
+    Form,
     Series,
     Way,
     compare,
@@ -155,9 +156,9 @@ def left_by_reader(n: int) -> float:
         loads a large model or table once should call gc.collect() and gc.freeze()
         after loading: later collections then skip it.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Measure what cycles leave, what weak links leave, what the readers leave."""
-    n = QUICK if quick else FULL
+    n = form.pick(quick=QUICK, whole=FULL)
     claimed_mib = CLAIMED_BYTES * n / MIB
     leaked, collected = left_mib(cycles, n)
     weakly, _ = left_mib(weak, n)

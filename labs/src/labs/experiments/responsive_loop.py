@@ -12,6 +12,7 @@ from labs import (
     Chart,
     Figure,
     Finding,
+    Form,
     Series,
     Way,
     compare,
@@ -102,15 +103,16 @@ async def measure(path: str, pool: ProcessPoolExecutor) -> list[Delay]:
         measures that while a whole ingest runs. A service can ingest in the same loop
         that answers its requests.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Split on the loop, on a thread and in a process; then run a whole ingest."""
+    size = form.pick(quick=QUICK_SIZE, whole=SIZE)
     with scratch() as folder, ProcessPoolExecutor(1) as pool:
-        path = str(prose(folder / "text", size=QUICK_SIZE if quick else SIZE))
+        path = str(prose(folder / "text", size=size))
         delays = asyncio.run(measure(path, pool))
     on_loop, on_thread, in_process, ingest = delays
     ratio = on_loop.mean_ms / in_process.mean_ms
     claimed = CLAIMED_HELD_MS / CLAIMED_OFFLOADED_MS
-    share = QUICK_SIZE / SIZE if quick else 1.0
+    share = size / SIZE
     free = ingest.mean_ms < on_loop.mean_ms / 10
     said = compare(ratio, claimed=claimed * share, tolerance=0.75, good="higher")
     return Finding(

@@ -11,6 +11,7 @@ from labs import (
     Chart,
     Figure,
     Finding,
+    Form,
     Ratio,
     Series,
     Way,
@@ -117,11 +118,11 @@ def _hash_length(megabytes: int) -> int:
         any embedder takes. Sources can be spread over processes by running several
         commands, each with a store of its own.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Measure three speedups, each against doing the same in a row."""
-    lines = QUICK_LINES if quick else LINES
-    megabytes = QUICK_MEGABYTES if quick else MEGABYTES
-    rounds = 5 if quick else 7
+    lines = form.pick(quick=QUICK_LINES, whole=LINES)
+    megabytes = form.pick(quick=QUICK_MEGABYTES, whole=MEGABYTES)
+    rounds = form.pick(quick=5, whole=7)
     with (
         warm(ThreadPoolExecutor(WORKERS)) as threads,
         warm(ProcessPoolExecutor(WORKERS)) as processes,

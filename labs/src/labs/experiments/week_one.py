@@ -9,6 +9,7 @@ from labs import (
     Chart,
     Figure,
     Finding,
+    Form,
     Fresh,
     Series,
     Way,
@@ -86,9 +87,9 @@ def solid_of_file(path: Path) -> int:
         solid character is lost, is a law of the splitter, tested with generated texts
         in aip_readers.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Count chunks, compare the characters, and measure memory at two sizes."""
-    sizes = QUICK_SIZES if quick else SIZES
+    sizes = form.pick(quick=QUICK_SIZES, whole=SIZES)
     size = sizes[-1]
     with scratch() as folder:
         path, runs = folder / "text", []

@@ -12,6 +12,7 @@ from labs import (
     Chart,
     Figure,
     Finding,
+    Form,
     Fresh,
     Series,
     Way,
@@ -144,9 +145,9 @@ class Bench:
         for a slow server, not to use memory; a container's limit can be set once, from
         one measured run, whatever the input.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Measure fresh processes that ingest over HTTP from a server beside them."""
-    sizes = QUICK if quick else FULL
+    sizes = form.pick(quick=QUICK, whole=FULL)
     with scratch() as folder, embedding_server(latency_s=LATENCY_S) as url:
         bench = Bench(folder, url)
         held = [bench.hold(size) for size in sizes.held]

@@ -8,6 +8,7 @@ from labs import (
     KIB,
     MIB,
     Finding,
+    Form,
     Way,
     compare,
     experiment,
@@ -64,9 +65,9 @@ def in_chunks(path: str) -> int:
         lines, JSON, chunks with spans, holds a bounded piece too. Its default is
         64 KiB, where a call no longer costs much; 1 KB is for this comparison.""",
 )
-def lab(quick: bool) -> Finding:
+def lab(form: Form) -> Finding:
     """Measure both ways at two sizes."""
-    sizes = QUICK_SIZES if quick else SIZES
+    sizes = form.pick(quick=QUICK_SIZES, whole=SIZES)
     with scratch() as folder:
         found = peaks(folder, sizes=sizes, broken=at_once, right=in_chunks)
     small, large = found

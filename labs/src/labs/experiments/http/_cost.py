@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from labs._form import Form
 from labs._measure import fresh
 from labs._result import Row, number
 from labs.experiments.http._peers import Peers
@@ -24,21 +25,21 @@ PATH = "v1/embeddings"
 Post = Callable[[], Awaitable[object]]
 
 
-def cpu(quick: bool) -> tuple[Row, ...]:
+def cpu(form: Form) -> tuple[Row, ...]:
     """Compare processor time per call, each side in turn in one process."""
-    calls, rounds = (200, 1) if quick else (3000, 11)
+    calls, rounds = form.pick(quick=(200, 1), brief=(3000, 5), whole=(3000, 11))
     rows = [_row(c, calls, rounds, fast=fast) for c, fast in BARS]
-    if quick:
+    if form is Form.QUICK:
         # A few hundred calls judge nothing.
-        rows = [replace(row, met=None) for row in rows]
-    peers = None if quick else Peers.find()
+        return tuple(replace(row, met=None) for row in rows)
+    peers = Peers.find()
     if peers is not None:
         rows += [_peer_row(peers, c, calls, 3) for c in (50, 500)]
     return tuple(rows)
 
 
 def _row(concurrency: int, calls: int, rounds: int, *, fast: bool) -> Row:
-    found = fresh(measure, concurrency, calls, rounds, fast).value
+    found = fresh(measure, concurrency, calls, rounds, fast=fast).value
     bar = BARS[concurrency, fast]
     json = "[fast]: orjson" if fast else "stdlib json"
     return Row(
@@ -72,7 +73,9 @@ def _peer_row(peers: Peers, concurrency: int, calls: int, rounds: int) -> Row:
     )
 
 
-def measure(concurrency: int, calls: int, rounds: int, fast: bool) -> dict[str, float]:
+def measure(
+    concurrency: int, calls: int, rounds: int, *, fast: bool
+) -> dict[str, float]:
     """Run both sides in turn in this process; microseconds and their ratio."""
     if not fast:
         # What an installation without the extra would find.

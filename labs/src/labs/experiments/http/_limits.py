@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from aip_httpclient import Rate
 from aip_httpclient.testing import Brownout, Faults
+from labs._form import Form
 from labs._result import Chart, Row, Series
 from labs.experiments.http._ideal import at_the_rate_s, with_the_burst_s
 from labs.experiments.http._peers import Peers
@@ -36,16 +37,17 @@ IDEAL_MIX_S = at_the_rate_s(CALLS, mix(0))
 LEAST_MIX_S = with_the_burst_s(CALLS, mix(0))
 
 
-def fault_mix(quick: bool) -> tuple[Row, ...]:
-    """Run the fault mix on ten seeds, told nothing and with the rate declared."""
-    if quick:
+def fault_mix(form: Form) -> tuple[Row, ...]:
+    """Run the fault mix on many seeds, told nothing and with the rate declared."""
+    if form is Form.QUICK:
         return (_mix_row("fault mix, told nothing (quick)", (_short(),), 0.5, 0.15),)
-    told_nothing = asyncio.run(_seeds(None))
-    declared = asyncio.run(_seeds(DECLARED))
+    seeds = form.pick(quick=1, brief=4, whole=10)
+    told_nothing = asyncio.run(_seeds(None, seeds))
+    declared = asyncio.run(_seeds(DECLARED, seeds))
     rows = [
-        *_modelled(),
-        _mix_row("fault mix, told nothing, 10 seeds", told_nothing, 0.85, 0.12),
-        _mix_row("fault mix, rate declared, 10 seeds", declared, 0.92, 0.10),
+        *_modelled(seeds),
+        _mix_row(f"fault mix, told nothing, {seeds} seeds", told_nothing, 0.85, 0.12),
+        _mix_row(f"fault mix, rate declared, {seeds} seeds", declared, 0.92, 0.10),
         _duplicates((*told_nothing, *declared)),
     ]
     peers = Peers.find()
@@ -59,21 +61,21 @@ def _short() -> Run:
     return asyncio.run(run(faults, calls=150, attempt_timeout_s=TIMEOUT_S))
 
 
-def _modelled() -> list[Row]:
+def _modelled(seeds: int) -> list[Row]:
     """Run the same client and the same server model in virtual time: no noise."""
     rows = []
     for name, rate in (("told nothing", None), ("declared", DECLARED)):
         runs = [
             model_run(mix(seed), calls=CALLS, rate=rate, attempt_timeout_s=TIMEOUT_S)
-            for seed in range(10)
+            for seed in range(seeds)
         ]
         row = _mix_row(f"the same in virtual time, {name}", runs, 0.85, 0.12)
         rows.append(replace(row, bar="-", met=None))
     return rows
 
 
-async def _seeds(rate: Rate | None) -> tuple[Run, ...]:
-    """Run ten seeds, two at a time: each needs a fifth of a core."""
+async def _seeds(rate: Rate | None, seeds: int) -> tuple[Run, ...]:
+    """Run so many seeds, two at a time: each needs a fifth of a core."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(seed: int) -> Run:
@@ -82,7 +84,7 @@ async def _seeds(rate: Rate | None) -> tuple[Run, ...]:
                 mix(seed), calls=CALLS, rate=rate, attempt_timeout_s=TIMEOUT_S
             )
 
-    return tuple(await asyncio.gather(*[one(seed) for seed in range(10)]))
+    return tuple(await asyncio.gather(*[one(seed) for seed in range(seeds)]))
 
 
 def _mix_row(
@@ -117,7 +119,7 @@ def _mix_row(
 def _duplicates(runs: Sequence[Run]) -> Row:
     doubled = sum(each.duplicates for each in runs)
     return Row(
-        work="a server that honours keys, fault mix, 20 runs",
+        work=f"a server that honours keys, fault mix, {len(runs)} runs",
         reference="without keys: see the others' rows",
         bar="0 duplicates",
         measured=f"{doubled} duplicates",
@@ -160,13 +162,14 @@ async def _rival(
     )
 
 
-def shedding(quick: bool) -> tuple[Row, ...]:
+def shedding(form: Form) -> tuple[Row, ...]:
     """Call a server with 100 slots that turns the rest away."""
-    calls = 400 if quick else 4000
+    calls = form.pick(quick=400, whole=4000)
     faults = Faults(latency=QUARTER, capacity=KNEE)
     one = asyncio.run(run(faults, calls=calls))
     told = asyncio.run(run(faults, calls=calls, concurrency=KNEE))
     ideal = calls / KNEE * RTT_S / one.seconds
+    quick = form is Form.QUICK
     said = "Semaphore(500)" if quick else asyncio.run(_semaphores(faults, calls))
     good = one.good == calls
     model = model_run(faults, calls=calls)
@@ -214,9 +217,9 @@ async def _semaphores(faults: Faults, calls: int) -> str:
     )
 
 
-def knee(quick: bool) -> tuple[Row | Chart, ...]:
+def knee(form: Form) -> tuple[Row | Chart, ...]:
     """Call a server that slows past 100 slots, and never says so."""
-    calls = 400 if quick else 4000
+    calls = form.pick(quick=400, whole=4000)
     faults = Faults(latency=QUARTER, capacity=KNEE, overload="slow")
     wire = asyncio.run(run(faults, calls=calls))
     told = asyncio.run(run(faults, calls=calls, concurrency=KNEE))
@@ -226,7 +229,7 @@ def knee(quick: bool) -> tuple[Row | Chart, ...]:
         replace(row, measured=f"{row.measured}; {_told(told)}"),
         replace(_knee_row("the same in virtual time", model), bar="-", met=None),
     )
-    if quick:
+    if form is Form.QUICK:
         rows = (replace(rows[0], met=wire.good == calls), rows[1])
     longest = max(len(wire.limits), len(model.limits)) * WATCH_S / RTT_S
     chart = Chart(
@@ -267,9 +270,9 @@ def _limit_line(label: str, one: Run) -> Series:
     return Series(label=label, xs=at, ys=one.limits)
 
 
-def roomy(quick: bool) -> tuple[Row, ...]:
+def roomy(form: Form) -> tuple[Row, ...]:
     """Make 1000 calls to 500 slots and a queue of 70."""
-    calls = 200 if quick else 1000
+    calls = form.pick(quick=200, whole=1000)
     faults = Faults(latency=QUARTER, capacity=500, queue=70)
     one = asyncio.run(run(faults, calls=calls))
     return (
@@ -283,10 +286,10 @@ def roomy(quick: bool) -> tuple[Row, ...]:
     )
 
 
-def outage(quick: bool) -> tuple[Row, ...]:
+def outage(form: Form) -> tuple[Row, ...]:
     """Keep calling through an outage of five seconds."""
-    start_s, end_s = (0.5, 1.0) if quick else (2.0, 7.0)
-    calls = 300 if quick else 3000
+    start_s, end_s = form.pick(quick=(0.5, 1.0), whole=(2.0, 7.0))
+    calls = form.pick(quick=300, whole=3000)
     brownouts = (Brownout(start_s=start_s, end_s=end_s),)
     faults = Faults(latency=QUARTER, capacity=KNEE, brownouts=brownouts)
     one = asyncio.run(run(faults, calls=calls))
@@ -304,9 +307,9 @@ def outage(quick: bool) -> tuple[Row, ...]:
     )
 
 
-def healthy(quick: bool) -> tuple[Row, ...]:
+def healthy(form: Form) -> tuple[Row, ...]:
     """Make 1000 calls at once with a short attempt timeout."""
-    calls = 200 if quick else 1000
+    calls = form.pick(quick=200, whole=1000)
     faults = Faults(latency=QUARTER)
     one = asyncio.run(run(faults, calls=calls, attempt_timeout_s=TIMEOUT_S))
     return (

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 
+from labs._form import Form
 from labs._registry import experiment
 from labs._result import Finding, Row, Table, verdict_of
 
@@ -25,15 +26,15 @@ BENCHES = {
 }
 
 
-def bench(name: str, *, quick: bool) -> tuple[Row, ...]:
+def bench(name: str, *, form: Form) -> tuple[Row, ...]:
     """Run one bench: the function of that name in its module, imported only now.
 
     A run that fails or never ends is a row that is not met; the others still run.
     """
     module = import_module(f"{__name__}.{BENCHES[name]}")
-    measure: Callable[[bool], tuple[Row, ...]] = getattr(module, name)
+    measure: Callable[[Form], tuple[Row, ...]] = getattr(module, name)
     try:
-        return measure(quick)
+        return measure(form)
     except (RuntimeError, TimeoutError) as error:
         said = f"it failed: {error}"
         return (Row(work=name, reference="-", bar="it runs", measured=said, met=False),)
@@ -60,12 +61,17 @@ def bench(name: str, *, quick: bool) -> tuple[Row, ...]:
         Where a row is not met, the row says by how much: plan with the measured
         figure, not with the bar.""",
     parts=tuple(BENCHES),
+    brief=(
+        "memory up to 100 MB instead of 1 GB, a limit of tokens over 50 MB instead of "
+        "100, 25 kills instead of 200, 4 seeds of faults instead of 10; the script is "
+        "run beside for cost and memory only."
+    ),
 )
-def lab(quick: bool, only: Sequence[str] = ()) -> Finding:
+def lab(form: Form, only: Sequence[str] = ()) -> Finding:
     """Measure every bar, or only those of the named benches."""
     # Quick sizes are too small to time: two at once, for what they find.
-    with ThreadPoolExecutor(2 if quick else 1) as pool:
-        found = pool.map(partial(bench, quick=quick), only or BENCHES)
+    with ThreadPoolExecutor(form.pick(quick=2, whole=1)) as pool:
+        found = pool.map(partial(bench, form=form), only or BENCHES)
         rows = [row for part in found for row in part]
     judged = [row.met for row in rows if row.met is not None]
     return Finding(

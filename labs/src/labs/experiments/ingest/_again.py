@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from labs._form import Form
 from labs._measure import scratch
 from labs._result import Row
 from labs.experiments.ingest._client import Server, aip, run, serving
@@ -16,12 +17,12 @@ DOCUMENTS, SENTENCES = 100, 400
 FILES = 1000
 
 
-def again(quick: bool) -> tuple[Row, ...]:
+def again(form: Form) -> tuple[Row, ...]:
     """Run twice, with and without changes between; count what is paid again."""
     with serving() as server:
         return (
-            _edited(server, documents=10 if quick else DOCUMENTS),
-            *_same_texts(server, files=100 if quick else FILES),
+            _edited(server, documents=form.pick(quick=10, whole=DOCUMENTS)),
+            *_same_texts(server, files=form.pick(quick=100, whole=FILES)),
         )
 
 

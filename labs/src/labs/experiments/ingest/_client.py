@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from labs._form import Form
 from labs._measure import KIB
 from labs.experiments.ingest._server import Switches
 
@@ -109,9 +110,9 @@ def script(
     return [sys.executable, "-m", f"{HERE}._script", *files, *more]
 
 
-def slack(quick: bool) -> float:
+def slack(form: Form) -> float:
     """Give the factor by which bars of time are widened."""
-    return QUICK_SLACK if quick else 1.0
+    return form.pick(quick=QUICK_SLACK, whole=1.0)
 
 
 def start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:

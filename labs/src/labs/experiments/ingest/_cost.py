@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from labs._form import Form
 from labs._measure import MIB, Spread, scratch, spread
 from labs._result import Row, number
 from labs.experiments.ingest._client import (
@@ -73,15 +74,16 @@ WORKS = (
 REQUESTS_BAR, FIRST_BAR_S = 1.02, 0.5
 
 
-def cost(quick: bool) -> tuple[Row, ...]:
+def cost(form: Form) -> tuple[Row, ...]:
     """Let both sides take turns on both works; the order swaps each round."""
     with scratch() as folder:
-        n_bytes = MIB // 4 if quick else 100_000_000
+        n_bytes = form.pick(quick=MIB // 4, whole=100_000_000)
+        rounds = form.pick(quick=1, whole=ROUNDS)
         corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
         rows: list[Row] = []
         for work in WORKS:
-            ours, theirs = _turns(work, corpus, folder, rounds=1 if quick else ROUNDS)
-            rows += compared(work, ours, theirs, quick=quick)
+            ours, theirs = _turns(work, corpus, folder, rounds=rounds)
+            rows += compared(work, ours, theirs, form=form)
         return tuple(rows)
 
 
@@ -134,14 +136,14 @@ def check(done: Run, *, code: int = 0) -> None:
 
 
 def compared(
-    work: Work, ours: list[Cost], theirs: list[Cost], *, quick: bool
+    work: Work, ours: list[Cost], theirs: list[Cost], *, form: Form
 ) -> list[Row]:
     """Judge what both sides cost."""
     pairs = list(zip(ours, theirs, strict=True))
     cpu = spread([our.cpu_s / their.cpu_s for our, their in pairs])
     speed = spread([our.per_s / their.per_s for our, their in pairs])
     first = spread([our.first_s for our in ours])
-    wide = slack(quick)
+    wide = slack(form)
     cpu_bar, speed_bar = work.cpu_bar * wide, work.speed_bar / wide
     needed = math.ceil(ours[0].texts / BATCH)
     sent = max(our.requests for our in ours)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from labs._form import Form
 from labs._measure import MIB, scratch
 from labs._result import Row
 from labs.experiments.ingest._client import (
@@ -21,7 +22,7 @@ from labs.experiments.ingest._client import (
 from labs.experiments.ingest._corpus import Corpus, write_corpus
 from labs.experiments.ingest._stored import Harm, count_vectors, harm
 
-KILLS = 200
+KILLS, BRIEF_KILLS, QUICK_KILLS = 200, 25, 2
 BATCH = 64
 # A transaction of the store takes 4 MiB: so many vectors of 256 floats at most.
 TRANSACTION_TEXTS = (4 << 20) // 1024
@@ -50,11 +51,12 @@ class Toll:
     completed: int = 0
 
 
-def kill(quick: bool) -> tuple[Row, ...]:
+def kill(form: Form) -> tuple[Row, ...]:
     """Kill runs, resume each, and compare every store once it is complete."""
-    wanted, toll, random = 2 if quick else KILLS, Toll(), Random(0)
+    wanted = form.pick(quick=QUICK_KILLS, brief=BRIEF_KILLS, whole=KILLS)
+    n_bytes = form.pick(quick=3 * MIB, whole=100_000_000)
+    toll, random = Toll(), Random(0)
     with scratch() as folder:
-        n_bytes = 3 * MIB if quick else 100_000_000
         corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
         while toll.kills < wanted:
             _fill(corpus, toll, random, wanted=wanted)

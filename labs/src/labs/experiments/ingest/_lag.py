@@ -11,6 +11,7 @@ import json
 import sys
 
 from aip_pipeline import Ingestion, IngestSettings
+from labs._form import Form
 from labs._measure import scratch
 from labs._result import Row
 from labs.experiments.ingest._client import HERE, IN_FLIGHT, run, serving, slack
@@ -21,16 +22,16 @@ LAG_BAR_MS = 20.0
 MB = 1_000_000
 
 
-def lag(quick: bool) -> tuple[Row, ...]:
+def lag(form: Form) -> tuple[Row, ...]:
     """Take the lag of one run, everything on, 32 in flight."""
     with scratch() as folder, serving() as server:
         path = folder / "corpus.jsonl"
-        write_corpus(path, n_bytes=MB // 4 if quick else 50 * MB)
+        write_corpus(path, n_bytes=form.pick(quick=MB // 4, whole=50 * MB))
         module, database = f"{HERE}._lag", folder / "store.db"
         command = [sys.executable, "-m", module, str(path), str(database), server.url]
         done = run(command, folder)
     check(done)
-    bar_ms = LAG_BAR_MS * slack(quick)
+    bar_ms = LAG_BAR_MS * slack(form)
     p50_ms, p99_ms = done.told["p50_ms"], done.told["p99_ms"]
     return (
         Row(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from labs._form import Form
 from labs._measure import MIB, scratch
 from labs._result import Row
 from labs.experiments.ingest._client import (
@@ -51,18 +52,19 @@ class Use:
         return enough and self.refused <= bars.refused
 
 
-def limit(quick: bool) -> tuple[Row, ...]:
+def limit(form: Form) -> tuple[Row, ...]:
     """Meet a limit of tokens a minute, declared or to be found out."""
-    per_min = TOKENS_PER_MIN // 5 if quick else TOKENS_PER_MIN
+    per_min = form.pick(quick=TOKENS_PER_MIN // 5, whole=TOKENS_PER_MIN)
+    n_bytes = form.pick(quick=MIB // 2, brief=50_000_000, whole=100_000_000)
     with scratch() as folder:
-        path = folder / "corpus.jsonl"
-        corpus = write_corpus(path, n_bytes=MIB // 2 if quick else 100_000_000)
+        corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
         uses = {"declared": _use(corpus, per_min, "--tpm", str(per_min))}
         reference = "not run"
-        if not quick:  # it takes more requests to learn a limit
+        if form is not Form.QUICK:  # it takes more requests to learn a limit
             uses["not declared"] = _use(corpus, per_min)
+        if form is Form.WHOLE:
             reference = str(_use(corpus, per_min, ours=False))
-    wide = slack(quick)
+    wide = slack(form)
     bars = Use(
         window=WINDOW_BAR / wide, whole=WHOLE_BAR / wide, refused=REFUSED_BAR * wide
     )
@@ -106,15 +108,16 @@ def _against(
     return done, seen
 
 
-def capacity(quick: bool) -> tuple[Row, ...]:
+def capacity(form: Form) -> tuple[Row, ...]:
     """Meet a limit of slots, which shows in nothing but slower answers."""
+    n_bytes = form.pick(quick=MIB // 2, whole=400_000_000)
+    slots = form.pick(quick=1, whole=SLOTS)
     with scratch() as folder:
-        path = folder / "corpus.jsonl"
-        corpus = write_corpus(path, n_bytes=MIB // 2 if quick else 400_000_000)
-        slots = 1 if quick else SLOTS
-        share = _slots_used(corpus, slots)
-        theirs = None if quick else _slots_used(corpus, slots, ours=False)
-    bar = SLOTS_BAR / slack(quick)
+        corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
+        share, theirs = _slots_used(corpus, slots), None
+        if form is Form.WHOLE:
+            theirs = _slots_used(corpus, slots, ours=False)
+    bar = SLOTS_BAR / slack(form)
     return (
         Row(
             work=f"{slots} slots of {SLOT_S:g} s, {corpus.n_bytes / 1e6:.0f} MB",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labs._form import Form
 from labs._measure import MIB, scratch
 from labs._result import Row
 from labs.experiments.ingest._client import IN_FLIGHT, aip, run, script, serving, slack
@@ -13,25 +14,28 @@ MB = 1_000_000
 DEAD_LETTERS = 3
 
 
-def memory(quick: bool) -> tuple[Row, ...]:
+def memory(form: Form) -> tuple[Row, ...]:
     """Take the peak (VmHWM) of fresh processes, everything on, 32 in flight."""
-    small, large = (MB // 4, MB) if quick else (10 * MB, 1000 * MB)
+    small = form.pick(quick=MB // 4, whole=10 * MB)
+    large = form.pick(quick=MB, brief=100 * MB, whole=1000 * MB)
+    line = form.pick(quick=20 * MB, brief=100 * MB, whole=1000 * MB)
+    theirs = form is not Form.QUICK
     with scratch() as folder:
         path = folder / "corpus.jsonl"
         few = write_corpus(path, n_bytes=small)
-        theirs_small = 0.0 if quick else _peak(few, ours=False)
+        theirs_small = _peak(few, ours=False) if theirs else 0.0
         small_peak = _peak(few)
         many = write_corpus(path, n_bytes=large)
-        theirs_large = 0.0 if quick else _peak(many, ours=False)
+        theirs_large = _peak(many, ours=False) if theirs else 0.0
         large_peak = _peak(many)
         path.unlink()
-        one = write_one_line(path, n_bytes=20 * MB if quick else 1000 * MB)
+        one = write_one_line(path, n_bytes=line)
         line_peak = _peak(one, code=DEAD_LETTERS)
     growth = large_peak - small_peak
     most = max(small_peak, large_peak)
     # Quick sizes only show that nothing grows without bound.
-    peak_bar = PEAK_BAR_MIB * (2 if quick else 1)
-    growth_bar = GROWTH_BAR_MIB * slack(quick)
+    peak_bar = PEAK_BAR_MIB * form.pick(quick=2, whole=1)
+    growth_bar = GROWTH_BAR_MIB * slack(form)
     return (
         Row(
             work=f"peak memory, MiB, {large // MB} MB of input",

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from labs import Chart, Finding, Row, Series, Table, experiment, verdict_of
+from labs import Chart, Finding, Form, Row, Series, Table, experiment, verdict_of
 
 
-def run_speed(quick: bool) -> tuple[Row, ...]:
+def run_speed(form: Form) -> tuple[Row, ...]:
     """Run the part called speed."""
     from labs.experiments.readers._speed import speed
 
-    return speed(quick)
+    return speed(form)
 
 
-def run_memory(quick: bool) -> tuple[Row, ...]:
+def run_memory(form: Form) -> tuple[Row, ...]:
     """Run the part called memory."""
     from labs.experiments.readers._memory import memory
 
-    return memory(quick)
+    return memory(form)
 
 
-def run_eager(quick: bool) -> tuple[Row, ...]:
+def run_eager(form: Form) -> tuple[Row, ...]:
     """Run the part called eager."""
     from labs.experiments.readers._eager import eager
 
-    return eager(quick)
+    return eager(form)
 
 
-def run_exact(quick: bool) -> tuple[Row, ...]:
+def run_exact(form: Form) -> tuple[Row, ...]:
     """Run the part called exact."""
     from labs.experiments.readers._exact import exact
 
-    return exact(quick)
+    return exact(form)
 
 
-BENCHES: dict[str, Callable[[bool], tuple[Row, ...]]] = {
+BENCHES: dict[str, Callable[[Form], tuple[Row, ...]]] = {
     "speed": run_speed,
     "memory": run_memory,
     "eager": run_eager,
@@ -64,12 +64,11 @@ BENCHES: dict[str, Callable[[bool], tuple[Row, ...]]] = {
         Where a row is not met, plan with its figure. The extra `fast` is worth its two
         packages for gzip and JSONL.""",
     parts=tuple(BENCHES),
+    brief="files of at most 1 GB instead of 10, races over 64 MiB instead of 256.",
 )
-def lab(quick: bool, only: Sequence[str] = ()) -> Finding:
+def lab(form: Form, only: Sequence[str] = ()) -> Finding:
     """Measure every bar, or only those of the named parts."""
-    tables = [
-        Table(title=name, rows=BENCHES[name](quick)) for name in (only or BENCHES)
-    ]
+    tables = [Table(title=name, rows=BENCHES[name](form)) for name in (only or BENCHES)]
     rows = [row for table in tables for row in table.rows]
     judged = [row.met for row in rows if row.met is not None]
     return Finding(

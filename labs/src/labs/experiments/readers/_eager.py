@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from labs import Row, scratch, traced
+from labs import Form, Row, scratch, traced
 from labs.experiments.readers._bench import removed, repeated, text_unit
 
 FULL, QUICK = 10**9, 10**7
@@ -15,14 +15,14 @@ QUICK_LINES = 20_000, 80_000
 LINE_BARS = 45_000, 180_000
 
 
-def eager(quick: bool) -> tuple[Row, ...]:  # the shape of a part
+def eager(form: Form) -> tuple[Row, ...]:  # the shape of a part
     """Compare what is held: everything, or one piece."""
     with scratch() as folder:
-        return tuple(_rows(folder, quick=quick))
+        return tuple(_rows(folder, form=form))
 
 
-def _rows(folder: Path, *, quick: bool) -> Iterator[Row]:
-    size = QUICK if quick else FULL
+def _rows(folder: Path, *, form: Form) -> Iterator[Row]:
+    size = form.pick(quick=QUICK, whole=FULL)
     path = repeated(folder / "text", text_unit(1 << 20), size)
     with removed(path):
         _chunks(path)  # once before: what Python itself caches
@@ -38,7 +38,7 @@ def _rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     )
     del whole
     peaks = []
-    counts = QUICK_LINES if quick else LINES
+    counts = form.pick(quick=QUICK_LINES, whole=LINES)
     for count, full, bar_full in zip(counts, LINES, LINE_BARS, strict=True):
         path = folder / "lines"
         with path.open("w") as file:
@@ -54,7 +54,7 @@ def _rows(folder: Path, *, quick: bool) -> Iterator[Row]:
             reference="claimed 4,800x",
             bar=f">= {bar:,.0f}x",
             measured=f"{ratio:,.0f}x, {lazy.peak_bytes:,} bytes",
-            met=None if quick else ratio >= bar,
+            met=None if form is Form.QUICK else ratio >= bar,
         )
     yield Row(
         work="the generators' peak at both counts",

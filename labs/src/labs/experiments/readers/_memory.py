@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from labs import MIB, Row, scratch
+from labs import MIB, Form, Row, scratch
 from labs.experiments.readers._bench import (
     UNIT,
     Missing,
@@ -24,23 +24,24 @@ from labs.experiments.readers._bench import (
 
 GB = 10**9
 SIZES = GB // 10, GB, 10 * GB
+BRIEF = SIZES[:2]
 QUICK = UNIT, 3 * UNIT
 EQUAL = 0.5
 LONG = 2 << 30
 POLICIES = "error", "skip", "truncate", "split"
 
 
-def memory(quick: bool) -> tuple[Row, ...]:  # the shape of a part
+def memory(form: Form) -> tuple[Row, ...]:  # the shape of a part
     """Measure every reader at every size."""
     with scratch() as folder:
         bare = run("nothing", "-").peak_bytes
-        return tuple(_rows(folder, bare, quick=quick))
+        return tuple(_rows(folder, bare, form=form))
 
 
-def _rows(folder: Path, bare: int, *, quick: bool) -> Iterator[Row]:
-    sizes = QUICK if quick else SIZES
+def _rows(folder: Path, bare: int, *, form: Form) -> Iterator[Row]:
+    sizes = form.pick(quick=QUICK, brief=BRIEF, whole=SIZES)
     text = text_unit(UNIT)
-    grown = partial(_grown, folder, bare, judged=not quick)
+    grown = partial(_grown, folder, bare, judged=form is not Form.QUICK)
     # What others take for the same, with nothing of ours: part of our peaks.
     floor = partial(grown, bar=None)
     yield grown("lines", "lines", text, sizes, bar=4)
@@ -61,10 +62,11 @@ def _rows(folder: Path, bare: int, *, quick: bool) -> Iterator[Row]:
         yield floor(alone, "zstd_bare", text, some, member=frame)
         frame = zstd.compress(text, level=1)
         yield grown("zstd, level 1", "lines", text, some, bar=4, member=frame)
-    yield grown("clean and split", "split", text, sizes[:2], bar=8)
+    slow = form.pick(quick=QUICK, brief=(GB // 10, 3 * GB // 10), whole=SIZES[:2])
+    yield grown("clean and split", "split", text, slow, bar=8)
     yield grown("async batches", "stream_batches", text, sizes[:2], bar=12)
     yield floor("asyncio alone", "asyncio_alone", text, sizes[:1])
-    yield from _long_line(folder, bare, LONG if not quick else 4 * MIB)
+    yield from _long_line(folder, bare, form.pick(quick=4 * MIB, whole=LONG))
     yield _bomb(folder, bare)
 
 

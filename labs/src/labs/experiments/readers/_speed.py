@@ -9,7 +9,7 @@ import gzip
 from pathlib import Path
 from typing import NamedTuple
 
-from labs import MIB, Row, scratch
+from labs import MIB, Form, Row, scratch
 from labs.experiments.readers._bench import (
     UNIT,
     Missing,
@@ -22,7 +22,7 @@ from labs.experiments.readers._bench import (
     text_unit,
 )
 
-FULL, QUICK = 256 * MIB, 2 * MIB
+FULL, BRIEF, QUICK = 256 * MIB, 64 * MIB, 2 * MIB
 SLOW = 16
 """Peers far slower than the rest get this part of the text."""
 
@@ -70,12 +70,13 @@ BARS = (
 )  # fmt: skip
 
 
-def speed(quick: bool) -> tuple[Row, ...]:  # the shape of a part
+def speed(form: Form) -> tuple[Row, ...]:  # the shape of a part
     """Race every work against its reference."""
-    size, rounds = (QUICK, 1) if quick else (FULL, 3)
+    size = form.pick(quick=QUICK, brief=BRIEF, whole=FULL)
+    rounds, judged = form.pick(quick=1, whole=3), form is not Form.QUICK
     with scratch() as folder:
         files = _files(folder, size)
-        return tuple(_row(bar, files, rounds=rounds, quick=quick) for bar in BARS)
+        return tuple(_row(bar, files, rounds=rounds, judged=judged) for bar in BARS)
 
 
 def _files(folder: Path, size: int) -> dict[str, tuple[Path, int]]:
@@ -102,7 +103,7 @@ def _files(folder: Path, size: int) -> dict[str, tuple[Path, int]]:
 
 
 def _row(
-    bar: Bar, files: dict[str, tuple[Path, int]], *, rounds: int, quick: bool
+    bar: Bar, files: dict[str, tuple[Path, int]], *, rounds: int, judged: bool
 ) -> Row:
     path, size = files[bar.file]
     their_path, their_size = files["small"] if bar.slow else (path, size)
@@ -120,13 +121,13 @@ def _row(
             reference=bar.reference,
             bar=bar_text(bar.at_least),
             measured=f"not measured: {error}",
-            met=None if quick or bar.at_least is None else False,
+            met=False if judged and bar.at_least is not None else None,
         )
     return row_of(
         bar.name,
         bar.reference,
         raced,
         bar=bar.at_least,
-        judged=not quick,
+        judged=judged,
         size=size,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from labs._environment import NoEnvironment
+from labs._form import Form
 from labs._measure import scratch
 from labs._registry import experiment
 from labs._result import Cell, Chart, Comparison, Finding, Series, verdict_of_cells
@@ -15,6 +16,7 @@ from labs.experiments.torture._torments import TORMENTS, Rack
 PASSAGES, QUICK_PASSAGES = 1000, 500
 AT_ONCE = 2
 PARTS = {side.part: side for side in (OURS, *PEERS)}
+BRIEF_PARTS = OURS.part, "langchain-full", "llamaindex", "cookbook"
 
 
 @experiment(
@@ -39,12 +41,15 @@ PARTS = {side.part: side for side in (OURS, *PEERS)}
         kill it half-way, empty its store, let the server fail, and look at the exit
         code each time.""",
     parts=tuple(PARTS),
+    brief=f"{len(BRIEF_PARTS)} sides of {len(PARTS)}.",
 )
-def lab(quick: bool, only: Sequence[str] = ()) -> Finding:
+def lab(form: Form, only: Sequence[str] = ()) -> Finding:
     """Torment every side; in the quick form only ours, which is judged."""
-    chosen = only or ([OURS.part] if quick else PARTS)
+    chosen = only or form.pick(
+        quick=(OURS.part,), brief=BRIEF_PARTS, whole=tuple(PARTS)
+    )
     sides = [PARTS[part] for part in dict.fromkeys([OURS.part, *chosen])]
-    passages = QUICK_PASSAGES if quick else PASSAGES
+    passages = form.pick(quick=QUICK_PASSAGES, whole=PASSAGES)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         columns = list(pool.map(lambda side: torment(side, passages=passages), sides))
     comparison = Comparison(

@@ -119,7 +119,11 @@ def _answer(server: Server, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     server.embedded.update(texts)
     binary = body.get("encoding_format") == "base64"
     data = [
-        {"object": "embedding", "index": index, "embedding": _vector(text, binary)}
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": _vector(text, binary=binary),
+        }
         for index, text in enumerate(texts)
     ]
     tokens = sum(map(len, texts)) // 4
@@ -131,7 +135,7 @@ def _error(message: str, kind: str, code: str | None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def _vector(text: str, binary: bool) -> str | list[float]:
+def _vector(text: str, *, binary: bool) -> str | list[float]:
     """Make a vector out of a digest: always the same, never zero."""
     signs = blake2b(text.encode("utf-8", "replace")).digest()
     # 0x3f is the last byte of a float between 0.5 and 1, little-endian.
