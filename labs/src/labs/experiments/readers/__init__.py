@@ -68,7 +68,12 @@ BENCHES: dict[str, Callable[[Form], tuple[Row, ...]]] = {
 )
 def lab(form: Form, only: Sequence[str] = ()) -> Finding:
     """Measure every bar, or only those of the named parts."""
-    tables = [Table(title=name, rows=BENCHES[name](form)) for name in (only or BENCHES)]
+    from labs.experiments.readers._bench import peers
+
+    with peers(form):
+        tables = [
+            Table(title=name, rows=BENCHES[name](form)) for name in (only or BENCHES)
+        ]
     rows = [row for table in tables for row in table.rows]
     judged = [row.met for row in rows if row.met is not None]
     return Finding(

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from labs import MIB, Row, Spread, spread
+from labs import MIB, Form, Row, Spread, spread
+from labs._environment import NoEnvironment, environment
 
 CHILD = Path(__file__).with_name("_child.py")
+WANTED = (
+    "aiofiles>=24.1",
+    "backports.zstd>=1.0",
+    "ftfy>=6.3",
+    "isal>=1.7",
+    "langchain-text-splitters>=0.3",
+    "orjson>=3.10.7",
+    "semantic-text-splitter>=0.20",
+    "smart-open>=7",
+)
+PYTHON = ContextVar("PYTHON", default=sys.executable)
+"""The interpreter of the fresh processes: of the peers' environment, inside `peers`."""
 TIMEOUT_S = 900.0
 WORDS = 20_000
 NOT_ASCII = 0.08
@@ -36,17 +51,42 @@ class Missing(Exception):
     """A peer is not installed."""
 
 
+@contextmanager
+def peers(form: Form) -> Iterator[None]:
+    """Measure where the extras and the peers are, as far as uv can install them.
+
+    The quick form, which needs no index, takes what is installed here.
+    """
+    python = sys.executable
+    if form is not Form.QUICK:
+        with suppress(NoEnvironment):  # each row then says what is missing
+            python = str(environment("readers-peers", wanted=WANTED))
+    token = PYTHON.set(python)
+    try:
+        yield
+    finally:
+        PYTHON.reset(token)
+
+
+def environ() -> dict[str, str]:
+    """Give the environment variables with which a peer's Python finds aip_readers."""
+    import aip_readers  # labs list imports every experiment
+
+    return os.environ | {"PYTHONPATH": str(Path(aip_readers.__file__).parents[1])}
+
+
 def run(work: str, *args: object, warm: object = "-") -> Ran:
     """Do one piece of work in a fresh process; raise ``Missing`` without its peer.
 
     With a small file *warm* it is done on that before, and not counted.
     """
     done = subprocess.run(
-        [sys.executable, str(CHILD), work, str(warm), *map(str, args)],
+        [PYTHON.get(), str(CHILD), work, str(warm), *map(str, args)],
         capture_output=True,
         text=True,
         check=False,
         timeout=TIMEOUT_S,
+        env=environ(),
     )
     if "ModuleNotFoundError" in done.stderr:
         raise Missing(done.stderr.strip().splitlines()[-1])
@@ -224,6 +264,22 @@ def repeated(path: Path, unit: bytes, size: int, *, head: bytes = b"") -> Path:
         for _ in range(max(1, size // len(unit))):
             file.write(unit)
     return path
+
+
+def zstd(unit: bytes, *options: int) -> bytes:
+    """Compress by the peers' zstd; raise ``Missing`` without it."""
+    code = (
+        "import sys; from backports import zstd;"
+        "unit, level = sys.stdin.buffer.read(), map(int, sys.argv[1:]);"
+        "sys.stdout.buffer.write(zstd.compress(unit, *level))"
+    )
+    command = [PYTHON.get(), "-c", code, *map(str, options)]
+    done = subprocess.run(
+        command, input=unit, capture_output=True, check=False, timeout=TIMEOUT_S
+    )
+    if done.returncode:
+        raise Missing(done.stderr.decode().strip().splitlines()[-1])
+    return done.stdout
 
 
 def members(path: Path, unit: bytes, member: bytes, size: int) -> Path:

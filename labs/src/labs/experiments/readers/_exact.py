@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from labs import MIB, Form, Row, scratch, spread
 from labs.experiments.readers._bench import (
     CHILD,
+    PYTHON,
     TIMEOUT_S,
     Missing,
+    environ,
     removed,
     repeated,
     run,
@@ -47,7 +48,10 @@ def _resumed(folder: Path, size: int) -> Row:
     for turn in range(KILLS):
         command = [CHILD, "resume", "-", text, parts, lines // (KILLS + 1) + turn]
         done = subprocess.run(
-            [sys.executable, *map(str, command)], check=False, timeout=TIMEOUT_S
+            [PYTHON.get(), *map(str, command)],
+            check=False,
+            timeout=TIMEOUT_S,
+            env=environ(),
         )
         if done.returncode >= 0:
             raise RuntimeError("the reader was to be killed")

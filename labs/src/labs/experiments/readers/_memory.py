@@ -20,6 +20,7 @@ from labs.experiments.readers._bench import (
     repeated,
     run,
     text_unit,
+    zstd,
 )
 
 GB = 10**9
@@ -53,14 +54,12 @@ def _rows(folder: Path, bare: int, *, form: Form) -> Iterator[Row]:
     member = gzip.compress(text, 6)
     yield grown("gzip", "lines_plain", text, sizes, bar=4, member=member)
     yield grown("gzip, [fast]", "lines", text, sizes[:2], bar=4, member=member)
-    with suppress(ImportError):
-        from backports import zstd  # a peer
-
-        frame = zstd.compress(text)
+    with suppress(Missing):
+        frame = zstd(text)
         yield grown("zstd, its window 2 MiB", "lines", text, sizes, bar=4, member=frame)
         some, alone = sizes[:2], "zstd, its decompressor alone"
         yield floor(alone, "zstd_bare", text, some, member=frame)
-        frame = zstd.compress(text, level=1)
+        frame = zstd(text, 1)
         yield grown("zstd, level 1", "lines", text, some, bar=4, member=frame)
     slow = form.pick(quick=QUICK, brief=(GB // 10, 3 * GB // 10), whole=SIZES[:2])
     yield grown("clean and split", "split", text, slow, bar=8)
