@@ -3,7 +3,18 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from labs import Cell, Chart, Comparison, Finding, Form, Result, Series, choose
+from labs import (
+    Cell,
+    Chart,
+    Comparison,
+    Finding,
+    Form,
+    Result,
+    Row,
+    Series,
+    Table,
+    choose,
+)
 from labs._draw import _fill, _inches
 from labs._report import page
 
@@ -43,3 +54,14 @@ def test_a_comparison_is_one_block_a_row_with_every_side_in_it() -> None:
     html = page([result], where={})
     assert "<td>ours<td>0 lost<td><span class=good>passed</span>" in html
     assert "<td>theirs<td>&lt;all&gt;<td><span class=bad>not passed</span>" in html
+
+
+def test_a_table_has_a_head_that_paper_repeats() -> None:
+    (made,) = choose(["http"])
+    row = Row(work="w", reference="r", bar="b", measured="m", met=True)
+    table = Table(title="bars", rows=(row,))
+    finding = Finding(measured="", verdict="reproduced", tables=(table,))
+    result = Result(experiment=made, finding=finding, seconds=1.0, form=Form.WHOLE)
+    html = page([result], where={})
+    head = "<thead><tr><th>work<th>reference<th>bar<th>measured<th>met</tr></thead>"
+    assert f"<caption>bars</caption>{head}<tr>" in html

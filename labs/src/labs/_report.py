@@ -36,8 +36,15 @@ table.sides { break-inside: avoid; }
     color: #555; font-weight: 400; }
   .cards tr { display: block; border-bottom: 1px solid #ddd; padding: .6rem 0; }
 }
-tr, figure { break-inside: avoid; } caption { break-after: avoid; }
-@media print { h2 { break-before: page; } a { color: inherit; text-decoration: none; } }
+tr, figure { break-inside: avoid; } h2, dt, caption { break-after: avoid; }
+@media print {
+  @page { margin: 15mm; }
+  body { font-size: 10pt; max-width: none; padding: 0; }
+  h2 { break-before: page; margin-top: 0; border: 0; padding: 0; }
+  a { color: inherit; text-decoration: none; }
+  .wide { overflow: visible; } pre { white-space: pre-wrap; }
+  svg { max-height: 16cm; }
+}
 """
 
 
@@ -78,8 +85,13 @@ def _verdicts(results: Sequence[Result]) -> str:
         f"<td>{_verdict(each.finding)}</tr>"
         for each in results
     ]
-    head = "<tr><th>lab<th>title<th>claimed<th>measured<th>verdict</tr>"
+    head = _head("lab", "title", "claimed", "measured", "verdict")
     return f"<table class=cards>{head}{''.join(rows)}</table>"
+
+
+def _head(*names: str) -> str:
+    """Write the head of a table, which paper shows again on every page."""
+    return f"<thead><tr>{''.join(f'<th>{name}' for name in names)}</tr></thead>"
 
 
 def _facts(where: Mapping[str, str]) -> str:
@@ -126,7 +138,7 @@ def _figures(found: Finding) -> str:
         f"<td>{'' if each.claimed is None else number(each.claimed)}</tr>"
         for each in found.figures
     ]
-    head = "<tr><th>figure<th>measured<th>claimed</tr>"
+    head = _head("figure", "measured", "claimed")
     return f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
 
 
@@ -138,7 +150,7 @@ def _table(table: Table) -> str:
         f"<td data-name=met>{'' if row.met is None else met[row.met]}</tr>"
         for row in table.rows
     ]
-    head = "<tr><th>work<th>reference<th>bar<th>measured<th>met</tr>"
+    head = _head("work", "reference", "bar", "measured", "met")
     caption = f"<caption>{_e(table.title)}</caption>"
     body = f"{caption}{head}{''.join(rows)}"
     return f"<div class=wide><table class=cards>{body}</table></div>"
