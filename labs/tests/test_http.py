@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from labs import Form, choose, perform
 
 
+@pytest.mark.alone
 def test_the_quick_form_measures_every_bench() -> None:
     (made,) = choose(["http"])
     found = perform(made, form=Form.QUICK).finding

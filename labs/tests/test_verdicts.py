@@ -26,9 +26,15 @@ from labs.experiments._waves import Server, Wave, naive
 
 # The benchmarks, which have names, are run by the tests beside their own.
 NUMBERED = [made.id for made in catalogue() if made.id[0].isdigit()]
+# These compare times; the others compare memory, or count what was lost.
+TIMED = "2.1", "2.2", "2.3", "4.1", "4.2", "4.3"
+alone = pytest.mark.alone
 
 
-@pytest.mark.parametrize("id_", NUMBERED)
+@pytest.mark.parametrize(
+    "id_",
+    [pytest.param(id_, marks=[alone] if id_ in TIMED else []) for id_ in NUMBERED],
+)
 def test_the_quick_form_reproduces_its_claim(id_: str) -> None:
     (made,) = choose([id_])
     # The machine is shared: a claim about speed may be tried again, one about memory
@@ -100,6 +106,7 @@ def test_1_5_finds_a_splitter_that_loses_characters(
     assert verdict_of("1.5") == "not reproduced"
 
 
+@alone
 def test_2_1_finds_a_call_that_blocks_the_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -107,6 +114,7 @@ def test_2_1_finds_a_call_that_blocks_the_loop(
     assert verdict_of("2.1") == "not reproduced"
 
 
+@alone
 def test_2_2_finds_a_client_that_sends_everything_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -117,6 +125,7 @@ def test_2_2_finds_a_client_that_sends_everything_at_once(
     assert verdict_of("2.2") == "not reproduced"
 
 
+@alone
 def test_2_3_finds_a_client_that_keeps_to_a_constant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -142,6 +151,7 @@ def test_2_5_finds_a_pipeline_that_holds_the_file(
     assert verdict_of("2.5") == "not reproduced"
 
 
+@alone
 def test_4_1_finds_hashing_that_keeps_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
     def keep(megabytes: int) -> int:
         return threads_or_processes.clean_lines(100 * megabytes)
@@ -151,6 +161,7 @@ def test_4_1_finds_hashing_that_keeps_the_gil(monkeypatch: pytest.MonkeyPatch) -
     assert verdict_of("4.1") == "not reproduced"
 
 
+@alone
 def test_4_2_finds_cheap_work_that_is_not_cheap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -158,6 +169,7 @@ def test_4_2_finds_cheap_work_that_is_not_cheap(
     assert verdict_of("4.2") == "not reproduced"
 
 
+@alone
 def test_4_3_finds_an_ingest_that_holds_the_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -28,13 +28,14 @@ Post = Callable[[], Awaitable[object]]
 def cpu(form: Form) -> tuple[Row, ...]:
     """Compare processor time per call, each side in turn in one process."""
     calls, rounds = form.pick(quick=(200, 1), brief=(3000, 5), whole=(3000, 11))
-    rows = [_row(c, calls, rounds, fast=fast) for c, fast in BARS]
+    widths = form.pick(quick=(50,), whole=(50, 500))
+    rows = [_row(c, calls, rounds, fast=fast) for c, fast in BARS if c in widths]
     if form is Form.QUICK:
         # A few hundred calls judge nothing.
         return tuple(replace(row, met=None) for row in rows)
     peers = Peers.find()
     if peers is not None:
-        rows += [_peer_row(peers, c, calls, 3) for c in (50, 500)]
+        rows += [_peer_row(peers, c, calls, 3) for c in widths]
     return tuple(rows)
 
 
