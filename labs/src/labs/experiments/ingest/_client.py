@@ -110,6 +110,13 @@ def script(
     return [sys.executable, "-m", f"{HERE}._script", *files, *more]
 
 
+def lawful(source: Path, database: Path, url: str) -> list[str]:
+    """Give the command of the floor: the script's work under the laws, and no more."""
+    more = "--concurrency", str(IN_FLIGHT)
+    files = str(source), str(database), url
+    return [sys.executable, "-m", f"{HERE}._lawful", *files, *more]
+
+
 def slack(form: Form) -> float:
     """Give the factor by which bars of time are widened."""
     return form.pick(quick=QUICK_SLACK, whole=1.0)

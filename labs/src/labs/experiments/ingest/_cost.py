@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from labs._form import Form
 from labs._measure import MIB, Spread, scratch, spread
@@ -17,12 +18,15 @@ from labs.experiments.ingest._client import (
     Run,
     Server,
     aip,
+    lawful,
     run,
     script,
     serving,
     slack,
 )
 from labs.experiments.ingest._corpus import Corpus, write_corpus
+
+Side: TypeAlias = Callable[[Server, Path], list[str]]
 
 ROUNDS = 3
 BATCH = 64
@@ -82,31 +86,58 @@ def cost(form: Form) -> tuple[Row, ...]:
         corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
         rows: list[Row] = []
         for work in WORKS:
-            ours, theirs = _turns(work, corpus, folder, rounds=rounds)
-            rows += compared(work, ours, theirs, form=form)
+            found = _turns(_sides(work, corpus, form), folder, rounds=rounds)
+            rows += compared(work, found["ours"], found["theirs"], form=form)
+            if "floor" in found:
+                rows += _floor(work, found["floor"], found["theirs"])
         return tuple(rows)
 
 
+def _sides(work: Work, corpus: Corpus, form: Form) -> dict[str, Side]:
+    """Give who takes turns at a work; at the script's also the floor."""
+    sides: dict[str, Side] = {
+        "ours": lambda server, database: aip(
+            corpus.path, database, server.url, *work.options, concurrency=IN_FLIGHT
+        ),
+        "theirs": lambda server, database: script(
+            corpus.path, database, server.url, size=work.size
+        ),
+    }
+    if work.size == UNCUT and form is not Form.QUICK:
+        sides["floor"] = lambda server, database: lawful(
+            corpus.path, database, server.url
+        )
+    return sides
+
+
 def _turns(
-    work: Work, corpus: Corpus, folder: Path, *, rounds: int
-) -> tuple[list[Cost], list[Cost]]:
-    def our_side(server: Server, database: Path) -> list[str]:
-        options = work.options
-        return aip(corpus.path, database, server.url, *options, concurrency=IN_FLIGHT)
-
-    def their_side(server: Server, database: Path) -> list[str]:
-        return script(corpus.path, database, server.url, size=work.size)
-
-    ours: list[Cost] = []
-    theirs: list[Cost] = []
+    sides: dict[str, Side], folder: Path, *, rounds: int
+) -> dict[str, list[Cost]]:
+    found: dict[str, list[Cost]] = {name: [] for name in sides}
     for turn in range(rounds):
-        sides = [(ours, our_side), (theirs, their_side)]
-        for found, side in sides if turn % 2 else reversed(sides):
-            found.append(_once(side, folder))
-    return ours, theirs
+        for name in list(sides) if turn % 2 else reversed(sides):
+            found[name].append(_once(sides[name], folder))
+    return found
 
 
-def _once(side: Callable[[Server, Path], list[str]], folder: Path) -> Cost:
+def _floor(work: Work, floor: list[Cost], theirs: list[Cost]) -> list[Row]:
+    """Say what the script costs that keeps the laws: no bar below it can be met."""
+    pairs = list(zip(floor, theirs, strict=True))
+    cpu = spread([our.cpu_s / their.cpu_s for our, their in pairs])
+    speed = spread([our.per_s / their.per_s for our, their in pairs])
+    name = f"{work.name}: the floor, a script that pays once and stores spans"
+    return [
+        Row(
+            work=name,
+            reference="the script",
+            bar="none: a floor",
+            measured=f"CPU {text(cpu)} x, chunks a second {text(speed)} x",
+            met=None,
+        )
+    ]
+
+
+def _once(side: Side, folder: Path) -> Cost:
     database = folder / "store.db"
     with serving() as server:
         done = run(side(server, database), folder)
