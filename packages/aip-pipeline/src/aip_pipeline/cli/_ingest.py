@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -83,6 +84,8 @@ def command(
       AIP_API_KEY=... aip ingest docs --embedder openai:text-embedding-3-small
       aip ingest docs --embedder openai:nomic --base-url http://127.0.0.1:8080/v1
     """
+    # Vectors are carried here, never multiplied: numpy's threads would only spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     debug = bool(click.get_current_context().find_root().params.get("debug"))
     logging = json_log(wanted=log_json, debug=debug)
     with logging, Progress(quiet=as_json, mute=log_json) as progress:
