@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import itertools
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -133,6 +134,22 @@ def test_an_edge_that_is_met_again_is_tried_beyond_less_and_less_often() -> None
     assert tries_s[-1] > 1.5 * tries_s[0]
 
 
+def test_rule_03_a_limit_that_was_cut_to_one_grows_again() -> None:
+    async def main() -> float:
+        model = FaultModel(Faults(latency=QUARTER, capacity=100, error_status=503))
+        model.faults = replace(model.faults, error_rate=0.4)
+        async with ModelClient(model=model, seed=1) as client:
+            calls = asyncio.ensure_future(crowd(client, 30_000))
+            await asyncio.sleep(60.0)
+            assert client.stats.limit < 4
+            model.faults = replace(model.faults, error_rate=0.0)
+            await asyncio.sleep(60.0)
+            calls.cancel()
+            return client.stats.limit
+
+    assert run_in_fake_time(main()) > 50
+
+
 def test_rule_04_resume_at_nine_tenths_of_the_limit_from_before_the_cascade() -> None:
     events: list[Event] = []
 
@@ -254,6 +271,23 @@ def test_rule_08_answers_that_only_grow_slower_do_not_cost_throughput() -> None:
 
     # 100 at once would bring 200 a second.
     assert run_in_fake_time(main()) > 400
+
+
+def test_rule_08_a_small_server_keeps_a_few_waiting_to_be_next() -> None:
+    limits: list[float] = []
+
+    async def main() -> None:
+        model = FaultModel(Faults(latency=QUARTER, capacity=16, overload="slow"))
+
+        def note(event: Event) -> None:
+            if event.kind == "sent" and event.at_s > 12 * 0.25:
+                limits.append(event.limit)
+
+        async with ModelClient(model=model, on_event=note, seed=1) as client:
+            assert await crowd(client, 2000) == 2000
+
+    run_in_fake_time(main())
+    assert min(limits) >= 19
 
 
 def test_rule_09_no_adaptive_timeout_for_two_round_trips_after_a_change() -> None:

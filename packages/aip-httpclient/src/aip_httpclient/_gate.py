@@ -49,6 +49,7 @@ class Gate:
         "_failed_at",
         "_jitter",
         "_probe_at",
+        "_probes_from",
         "_probing",
         "_row_from",
         "_sent_before",
@@ -81,6 +82,7 @@ class Gate:
         self.sent = 0
         self._failed = 0
         self._unanswered = 0
+        self._probes_from = math.inf
         self._failed_at = -math.inf
         self._tentative = False
         self._breath_s = 0.0
@@ -129,7 +131,7 @@ class Gate:
             self._tentative = self.shut = False
         was_down = self.down > 0
         if was_down:
-            self.down = self._unanswered = 0
+            self.down = 0
             self.shut = False
             self.until = -math.inf
         return was_down
@@ -192,27 +194,33 @@ class Gate:
     def _begin(self, now: float) -> None:
         self.outages += 1
         self.shut = True
+        self._probes_from, self._unanswered = now, 0
         self._tentative = False
         self._next_probe(now)
 
     def end_probe(self, now: float, *, started: float) -> None:
         """Set the next probe's time, if it was the probe that came to nothing."""
-        if self.down and self._probing and started >= self._probe_at:
+        if self._is_awaited(started):
             self._next_probe(now)
 
     def abandon_probe(self, now: float, *, started: float) -> None:
         """Let another go soon: the probe's caller left before there was an answer."""
-        if self.down and self._probing and started >= self._probe_at:
+        if self._is_awaited(started):
             self._probing = False
-            self._unanswered = 0
             self.until = now + _FIRST_PROBE_S
+
+    def _is_awaited(self, started: float) -> bool:
+        """Count a request that ended; tell whether the next probe waits for its end."""
+        if not self.down or started < self._probes_from:
+            return False
+        self._unanswered = max(0, self._unanswered - 1)
+        return self._probing and (started >= self._probe_at or self.until == math.inf)
 
     def _next_probe(self, now: float) -> None:
         last_s = _LAST_PROBE_S if self.down < _LONG else _LONG_PROBE_S
         wait_s = min(last_s, _FIRST_PROBE_S * 2.0 ** min(self.down, _DOUBLINGS))
         self.until = now + wait_s * self._spread()
         self.down += 1
-        self._unanswered = 0
         self._probing = False
 
     def _spread(self) -> float:

@@ -150,7 +150,7 @@ class AdaptiveLimit:
 
     def _know_edge(self) -> None:
         """Note what worked; an edge met again is believed twice as long."""
-        edge = self.value - 1.0
+        edge = max(1.0, self.value - 1.0)
         same = abs(edge - self._edge) <= _SAME_EDGE * edge
         longer = max(_HOLD, 2.0 * self._hold_rtts)
         self._hold_rtts = min(_LONGEST_HOLD, longer) if same else 0.0
@@ -158,7 +158,7 @@ class AdaptiveLimit:
 
     def resume(self, now: float, *, remembered: float) -> None:
         """Begin at 0.9 of what worked before the outage."""
-        self._edge = remembered
+        self._edge, self._hold_rtts = remembered, 0.0
         self._curve_from = now - self.srtt_s
         self._doubt = None
         self._change(now, remembered * _RESUME)
@@ -270,6 +270,7 @@ class AdaptiveLimit:
         self._low_s = min(self._low_s, self._surely_s())
         knee = self._knee(rtt_s)
         self._edge = min(doubt.value, max(knee, self.value * _STEEPEST, self._start))
+        self._hold_rtts = 0.0
         self._curve_from = now - _RECOVERY_RTTS * rtt_s
         self._change(now, self._edge)
 
