@@ -20,6 +20,7 @@ from aip_readers import (
     EncodingError,
     ErrorReport,
     FileChunkIterator,
+    Format,
     LimitError,
     Limits,
     MissingExtraError,
@@ -307,3 +308,18 @@ def test_no_reader_depends_on_its_blocks(
         between = reread(path, end, record.start)
         assert between in {b"", b"\n", b"\r\n"}
         end = record.end
+
+
+@pytest.mark.parametrize("named", ["html", "pdf", "parquet"])
+def test_a_start_is_nothing_to_formats_without_places(
+    named: Format, tmp_path: Path
+) -> None:
+    assert open_records(tmp_path / "any", format=named, start=5).start is None
+
+
+def test_a_document_is_read_from_its_beginning_whatever_the_start(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.html").write_text("<p>its first words and its last</p>")
+    (whole,) = open_records(tmp_path / "a.html", start=12)
+    assert whole.text == "its first words and its last"

@@ -128,6 +128,11 @@ def clean(text: str) -> str:
     return plain(text).strip()
 
 
+def cleaning(form: Form) -> Callable[[str], str]:
+    """Return the function that cleans as *form* says, for loops."""
+    return clean if form == "nfc" else str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaner:
     """How text is cleaned: ``nfc`` as described, ``none`` not at all."""
@@ -141,12 +146,7 @@ class Cleaner:
 
     def __call__(self, text: str) -> str:
         """Return *text*, clean."""
-        return self.function(text)
-
-    @property
-    def function(self) -> Callable[[str], str]:
-        """The same as a plain function, for loops."""
-        return clean if self.form == "nfc" else str
+        return cleaning(self.form)(text)
 
     def trace(self, records: Iterable[Record]) -> Iterator[CleanPiece]:
         r"""Clean pieces of plain text, and map each character back to raw bytes.

@@ -124,7 +124,7 @@ class NoMatchError(SourceError):
     """A pattern matches no file."""
 
 
-def some(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """Name the first of what is there instead, in few words however long they are."""
     return ", ".join(repr(name[:40]) for name in islice(names, 8)) or "nothing"
 
@@ -134,7 +134,7 @@ def no_column(names: Sequence[str], wanted: Iterable[str]) -> str:
     absent = next((each for each in wanted if each not in names), None)
     if absent is None:
         return ""
-    return f"the table has no column {absent!r}; it has {some(names)}"
+    return f"the table has no column {absent!r}; it has {listed(names)}"
 
 
 _ENCODING = EncodingError, RecordEncodingError

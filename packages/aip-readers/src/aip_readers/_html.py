@@ -164,7 +164,7 @@ class HtmlReader(Reader[Record]):
     format = "html"
 
     def __init__(self, path: Path, asked: Asked) -> None:
-        super().__init__(path, self._records, asked)
+        super().__init__(path, self._records, asked.from_the_beginning())
 
     def _place_after(self, record: Record) -> tuple[int, int]:
         return 0, record.line

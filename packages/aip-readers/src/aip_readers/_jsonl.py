@@ -10,8 +10,8 @@ from ._errors import (
     ParseError,
     RecordEncodingError,
     RecordError,
+    listed,
     settle,
-    some,
 )
 from ._files import Path
 from ._limits import Limits
@@ -171,7 +171,7 @@ class JsonlReader(Reader[Record]):
         if field in value:
             reason = f"the field {field!r} holds no text but {type(text).__name__}"
         else:
-            reason = f"the object has no field {field!r}; it has {some(value)}"
+            reason = f"the object has no field {field!r}; it has {listed(value)}"
         raise FieldError(self.source, raw.start, raw.line, reason)
 
 

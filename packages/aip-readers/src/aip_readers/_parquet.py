@@ -156,7 +156,7 @@ class ParquetReader(Reader[Record]):
     format = "parquet"
 
     def __init__(self, path: Path, asked: Asked) -> None:
-        super().__init__(path, self._records, asked)
+        super().__init__(path, self._records, asked.from_the_beginning())
         self._text_field = asked.text_field
         self._id_field = asked.id_field
 

@@ -34,6 +34,10 @@ class Asked(NamedTuple):
     text_field: str = "text"
     id_field: str | None = None
 
+    def from_the_beginning(self) -> Asked:
+        """Return the same for a format in which no place but the beginning is one."""
+        return self._replace(start=None)
+
 
 class Reader(Generic[T]):
     """An iterator and context manager over one source.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ._clean import Cleaner, Form, is_plain
+from ._clean import Cleaner, Form, cleaning, is_plain
 from ._cut import NONSPACE, Cutter
 from ._errors import ReadError
 from ._records import Chunk, Record, source_of
@@ -57,7 +57,7 @@ class Splitter:
     ) -> Iterator[Chunk]:
         """Yield the chunks of *records*; see ``split``."""
         cutter = self._cutter()
-        barely = self._cutter(clean=str.strip)
+        stripping = self._cutter(clean=str.strip)
         ahead = _Ahead(records)
         source: str | None = None
         ordinals = count(first_ordinal)
@@ -72,8 +72,8 @@ class Splitter:
                 elif isinstance(cutter, Cutter) and len(record.text) <= self.size:
                     yield from _short(record, cutter, ordinals)
                 else:
-                    some = barely if self._is_plain(record.text) else cutter
-                    yield from _structured(record, some, ordinals)
+                    which = stripping if self._is_plain(record.text) else cutter
+                    yield from _structured(record, which, ordinals)
         finally:
             ahead.close()
 
@@ -84,7 +84,7 @@ class Splitter:
     def _cutter(
         self, *, clean: Callable[[str], str] | None = None
     ) -> Cutter | TokenCutter:
-        clean = clean or Cleaner(form=self.clean).function
+        clean = clean or cleaning(self.clean)
         if self.length is None:
             return Cutter(size=self.size, overlap=self.overlap, clean=clean)
         from ._token_cut import TokenCutter  # noqa: PLC0415  # where it is asked for
