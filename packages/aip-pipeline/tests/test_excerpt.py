@@ -54,3 +54,8 @@ def test_text_without_spaces_is_shown_too() -> None:
 
 def test_nothing_that_a_terminal_would_obey_is_shown() -> None:
     assert excerpt("a\x1b[2J\x07b", "b", size=SIZE) == "a [2J b"
+
+
+def test_syllables_that_only_begin_alike_are_two() -> None:
+    text = "말은 빠르다. " + FILLER + "물은 백 도에서 끓는다. " + FILLER
+    assert "물은 백 도" in excerpt(text, "물은", size=SIZE)

@@ -68,6 +68,23 @@ async def test_records_of_a_file_are_not_resumed_by_its_offsets(
     assert rows(tmp_path / "s.db") == rows(tmp_path / "calm.db")
 
 
+async def test_what_waited_for_the_first_answer_is_not_sent_after_a_drain(
+    tmp_path: Path,
+) -> None:
+    lines = (json.dumps({"text": f"text {n}"}) for n in range(640))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    async with OpenAIServer(delay_s=0.3) as slow:
+        used = settings(tmp_path, slow, concurrency=16, batch_size=16)
+        run = Ingestion([str(tmp_path / "a.jsonl")], settings=used)
+        going = asyncio.create_task(run.run())
+        while not slow.bodies or run.held_bytes < 300_000:  # noqa: ASYNC110  # and the others wait
+            await asyncio.sleep(0.01)
+        run.drain()
+        await asyncio.wait_for(going, 20)
+        assert len(slow.bodies) == 1
+    assert run.interrupted
+
+
 async def test_a_file_named_twice_around_a_stream_is_read_once(
     tmp_path: Path, server: OpenAIServer
 ) -> None:

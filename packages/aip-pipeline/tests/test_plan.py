@@ -118,6 +118,17 @@ async def test_a_plan_for_the_local_embedder_has_no_request_and_its_tokens(
     assert 0.8 < found.tokens / report.tokens < 1.25
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7])
+async def test_the_requests_of_a_plan_are_those_of_the_run(
+    folder: Path, server: OpenAIServer, batch_size: int
+) -> None:
+    used = IngestSettings(**options(folder, server), batch_size=batch_size)
+    planned = plan([str(folder)], settings=used).requests
+    assert server.requests == 0
+    await Ingestion([str(folder)], settings=used).run()
+    assert server.requests == planned
+
+
 async def test_what_a_folder_passes_over_is_counted(
     folder: Path, server: OpenAIServer
 ) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -375,7 +375,7 @@ class Ingestion:
             self._end_early()
             return
         try:
-            if not self._stopped_sending():  # while it waited for the others
+            with suppress(BudgetClosed):
                 await self._embed(batch.items, attempts=1)
         finally:
             self._spending.settle(reserved, n_bytes=n_bytes)
@@ -399,10 +399,11 @@ class Ingestion:
 
     async def _ask(self, texts: list[str]) -> NDArray[np.float32]:
         """Embed texts; the first go alone, with the canaries."""
-        if not self._canary.passed:
-            async with self._alone:
-                if not self._canary.passed:
-                    return await self._ask_first(texts)
+        async with nullcontext() if self._canary.passed else self._alone:
+            if self._stopped_sending():  # while they waited for their turn
+                raise BudgetClosed
+            if not self._canary.passed:
+                return await self._ask_first(texts)
         return await self._embedder.embed(texts)
 
     async def _ask_first(self, texts: list[str]) -> NDArray[np.float32]:

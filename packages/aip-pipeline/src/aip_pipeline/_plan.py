@@ -16,7 +16,7 @@ from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import Source, check_sources, paths_of
 from aip_pipeline._spending import MOST_TOKENS_PER_BYTE
-from aip_pipeline._tokens import SPREAD, TokenEstimate
+from aip_pipeline._tokens import HIGHEST, LOWEST, TokenEstimate
 from aip_pipeline.embedders import BatchProfile, Embedder, open_embedder
 from aip_pipeline.embedders._spec import Spec
 from aip_pipeline.stores import SqliteStore, Store, Write, open_store
@@ -147,10 +147,8 @@ def _estimate(
         found.cost = found.tokens * settings.price / 1_000_000
     limit = settings.token_limit()
     if limit is not None:
-        first_bytes = settings.batch_size * settings.chunk_size * UTF8_BYTES
-        found.budget = _verdict(
-            found.tokens, min(sent_bytes, first_bytes), limit_tokens=limit
-        )
+        first_bytes = _first_bytes(sent_bytes, settings, embedder.profile)
+        found.budget = _verdict(found.tokens, first_bytes, limit_tokens=limit)
 
 
 def _requests(found: Plan, settings: IngestSettings, profile: BatchProfile) -> int:
@@ -158,8 +156,21 @@ def _requests(found: Plan, settings: IngestSettings, profile: BatchProfile) -> i
     most_texts = min(settings.batch_size, profile.max_texts)
     by_tokens = int(profile.max_tokens * profile.bytes_per_token)
     most_bytes = min(profile.max_bytes, by_tokens)
-    texts = found.to_embed + len(CANARY_TEXTS)
-    return max(-(-texts // most_texts), -(-found.to_embed_bytes // most_bytes))
+    # Where there is no room beside the canaries, one text goes after them, alone.
+    room, canaries = most_texts - len(CANARY_TEXTS), 1
+    if room < 1:
+        room, canaries = 1, 1 + -(-len(CANARY_TEXTS) // most_texts)
+    by_texts = canaries + -(-max(0, found.to_embed - room) // most_texts)
+    return max(by_texts, -(-found.to_embed_bytes // most_bytes))
+
+
+def _first_bytes(
+    sent_bytes: int, settings: IngestSettings, profile: BatchProfile
+) -> int:
+    """Say how much the first request may hold at the most."""
+    texts = min(settings.batch_size, profile.max_texts)
+    by_texts = texts * settings.chunk_size * UTF8_BYTES
+    return min(sent_bytes, by_texts, profile.max_bytes)
 
 
 def _verdict(tokens: int, first_bytes: int, *, limit_tokens: int) -> Verdict:
@@ -168,7 +179,7 @@ def _verdict(tokens: int, first_bytes: int, *, limit_tokens: int) -> Verdict:
     Before the server's first answer a run sets aside a token for each byte of its first
     request, and afterwards a little more than texts were found to cost.
     """
-    if tokens > limit_tokens * SPREAD:
+    if tokens > limit_tokens * HIGHEST:
         return "too small"
-    most = max(tokens * SPREAD, first_bytes * MOST_TOKENS_PER_BYTE)
+    most = max(tokens / LOWEST, first_bytes * MOST_TOKENS_PER_BYTE)
     return "enough" if most <= limit_tokens else "unsure"

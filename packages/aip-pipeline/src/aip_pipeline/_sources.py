@@ -137,7 +137,7 @@ def open_source(
             id_field=settings.id_field,
             on_error=on_error,
             encoding=settings.encoding,
-            start=start,
+            start=start or None,  # 0 would be after an empty first line
             start_line=start_line,
         )
     records = source.records

@@ -37,8 +37,8 @@ _CL100K = (1.0, 0.24, 0.44, 0.84, 0.34, 1.6, 1.8, 0.55, 1.15, 1.3, 0.7, 2.0)
 _LOCAL = (1.2, 0.24, 0.67, 1.2, 0.63, 2.0, 2.2, 0.42, 1.35, 2.1, 1.5, 2.5)
 _UNIT = 100  # of a token; what a byte can hold
 
-SPREAD = 1.25
-"""What an estimate may be of the count at most, for common texts; 0.75 at least."""
+HIGHEST, LOWEST = 1.25, 0.75
+"""What an estimate may be of the count, for common texts."""
 
 
 class TokenEstimate:

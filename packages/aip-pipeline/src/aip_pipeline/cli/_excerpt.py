@@ -70,4 +70,11 @@ def _seen(words: list[str], folded: str) -> Iterable[re.Match[str]]:
 
 def _folded(text: str) -> str:
     """Lower-case, without accents, and as long as before."""
-    return "".join(unicodedata.normalize("NFD", c)[0].lower()[:1] for c in text)
+    return "".join(map(_bare, text))
+
+
+def _bare(character: str) -> str:
+    apart = unicodedata.normalize("NFD", character)
+    # A Hangul syllable falls apart too, but its vowel is no accent.
+    base = apart[0] if all(map(unicodedata.combining, apart[1:])) else character
+    return base.lower()[:1]

@@ -122,16 +122,16 @@ class Progress:
         while self._status is not None:
             report = run.report
             seconds = max(loop.time() - started, 0.001)
-            come = "stopping"
+            outlook = "stopping"
             if not (run.interrupted or run.exhausted):
-                come = headway.told(
+                outlook = headway.told(
                     at_s=loop.time(),
                     durable_bytes=_durable_bytes(run),
                     total_bytes=counting.result() if counting.done() else None,
                 )
             dead = f", {report.dead:,} dead" if report.dead else ""
             self._status.update(  # one line of a narrow terminal, as a rule
-                f"{come}{come and '; '}"
+                f"{outlook}{outlook and '; '}"
                 f"{counted(report.stored + report.unchanged, 'chunk')} stored{dead}, "
                 f"{report.stored / seconds:,.0f}/s; waiting on {run.waits_for}"
             )
