@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, islice
 from pathlib import Path
 from random import Random
@@ -37,6 +38,8 @@ ACCENTS = str.maketrans("aeiou", "äéîøü")
 CYRILLIC = str.maketrans("abcdefghilmnoprstu", "абцдефгхилмнопрсту")
 UNIT = 8 * MIB
 """Bytes of text that differ; files of any size repeat them."""
+UNITS = 4
+"""How many of each kind are kept: they take longer to make than to read."""
 
 
 class Ran(NamedTuple):
@@ -213,6 +216,7 @@ def sentences(
             yield " ".join(drawn[start : start + random.randint(6, 16)]).capitalize()
 
 
+@lru_cache(maxsize=UNITS)
 def text_unit(size: int, *, latin: bool = False) -> bytes:
     """Make *size* bytes of lines, with paragraphs, and a blank or two to clean.
 
@@ -231,6 +235,7 @@ def text_unit(size: int, *, latin: bool = False) -> bytes:
     return b"".join(lines)
 
 
+@lru_cache(maxsize=UNITS)
 def jsonl_unit(size: int) -> bytes:
     """Make *size* bytes of objects with texts of about 400 characters."""
     import json  # labs list imports every experiment
@@ -245,6 +250,7 @@ def jsonl_unit(size: int) -> bytes:
     return b"".join(lines)
 
 
+@lru_cache(maxsize=UNITS)
 def csv_unit(size: int) -> bytes:
     """Make *size* bytes of rows, some with quoted line ends, without a header."""
     source, made = sentences(), 0
