@@ -36,14 +36,15 @@ table.sides { break-inside: avoid; }
     color: #555; font-weight: 400; }
   .cards tr { display: block; border-bottom: 1px solid #ddd; padding: .6rem 0; }
 }
-tr, figure { break-inside: avoid; } h2, dt, caption { break-after: avoid; }
+tr, figure { break-inside: avoid; }
+h2, h2 + p, p:has(+ pre), dt, caption { break-after: avoid; }
 @media print {
   @page { margin: 15mm; }
-  body { font-size: 10pt; max-width: none; padding: 0; }
-  h2 { break-before: page; margin-top: 0; border: 0; padding: 0; }
+  :root { font-size: 11px; } body { font-size: 1rem; max-width: none; padding: 0; }
+  th, td { padding: .15rem .6rem .15rem 0; } dd { margin-bottom: .3rem; }
   a { color: inherit; text-decoration: none; }
   .wide { overflow: visible; } pre { white-space: pre-wrap; }
-  svg { max-height: 16cm; }
+  svg { max-width: 10cm; max-height: 20cm; }
 }
 """
 
