@@ -27,6 +27,8 @@ TOUCHED_BY_EXTRAS = {
 }
 # Where branches are counted: the readers take some only where every extra is there.
 COUNTED = {("tests", "aip-pipeline"), ("extras", "aip-readers")}
+# Two at a time, as much of it is waiting; who is done takes over from the other.
+IN_TWO = "--numprocesses=2", "--dist=worksteal"
 # The first also runs in a short form, among the tests of its package.
 PROOFS = [f"tests/test_{name}.py" for name in ("simulation", "torture", "full_disk")]
 SHARED = Path(".nox/shared").absolute()
@@ -57,9 +59,9 @@ def install_wheel(session: nox.Session, package: str, *options: str) -> None:
 
 
 def run_tests(session: nox.Session, package: str, *options: str) -> None:
-    """Run a package's own tests; two workers, as much of it is waiting."""
+    """Run a package's own tests."""
     with session.chdir(f"packages/{package}"):
-        session.run("pytest", "--numprocesses=2", *options, *session.posargs)
+        session.run("pytest", *IN_TWO, *options, *session.posargs)
 
 
 def count_branches(session: nox.Session, package: str) -> None:
@@ -160,7 +162,7 @@ def docs(session: nox.Session) -> None:
     """Run every example of the docstrings, READMEs and docs; build the site."""
     sync(session, "docs", "test")
     everything = "README.md", "docs", "labs/README.md", "packages", "labs/src"
-    how = "--numprocesses=2", "-c", "docs/pytest.ini", "--rootdir=."
+    how = *IN_TWO, "-c", "docs/pytest.ini", "--rootdir=."
     session.run("pytest", *how, *everything)
     options = "-W", "-n", "--keep-going", "-q"
     session.run("sphinx-build", *options, "docs", "docs/_build")
@@ -174,7 +176,7 @@ def labs(session: nox.Session) -> None:
     with session.chdir("labs"):
         # 5: of the tests asked for, none is of this kind.
         codes = [0, 5] if session.posargs else [0]
-        for which in ("--numprocesses=2", "-m", "not alone"), ("-m", "alone"):
+        for which in (*IN_TWO, "-m", "not alone"), ("-m", "alone"):
             session.run("pytest", *which, *session.posargs, success_codes=codes)
 
 
