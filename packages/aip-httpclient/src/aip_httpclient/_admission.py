@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from typing import TypeAlias
 
 from ._errors import ClientClosed
 from ._gate import Gate
@@ -13,13 +14,8 @@ from ._pace import Pace
 
 _CLOSED = "the client was closed before the call was sent"
 
-
-class _Waiter:
-    __slots__ = ("cost", "future")
-
-    def __init__(self, future: asyncio.Future[None], *, cost: float) -> None:
-        self.future = future
-        self.cost = cost
+_Waiter: TypeAlias = tuple[asyncio.Future[None], float]
+"""Who waits, and what the call costs."""
 
 
 class Admission:
@@ -90,7 +86,8 @@ class Admission:
         if self.closed:
             raise ClientClosed(_CLOSED)
         line = self._line
-        waiter = _Waiter(self._loop.create_future(), cost=cost)
+        future = self._loop.create_future()
+        waiter = future, cost
         if again:
             line.appendleft(waiter)
         else:
@@ -100,9 +97,9 @@ class Admission:
         if line[0] is waiter:
             self.wake()
         try:
-            await waiter.future
+            await future
         except asyncio.CancelledError:
-            if waiter.future.done() and not waiter.future.cancelled():
+            if future.done() and not future.cancelled():
                 # The slot came together with the cancellation.
                 now = self._loop.time()
                 self.gate.abandon_probe(now, started=now)
@@ -120,28 +117,34 @@ class Admission:
 
     def wake(self) -> None:
         """Let out as many as may go now."""
-        line, gate, now = self._line, self.gate, self._loop.time()
+        line, gate, pace, now = self._line, self.gate, self.pace, self._loop.time()
         while line:
-            head = line[0]
-            if head.future.done():
+            future, cost = line[0]
+            if future.done():
                 line.popleft()
                 continue
             if gate.shut and not gate.ready(now):
                 self._wake_at(gate.until)
                 return
             # A probe of an outage waits for neither slot nor rate.
-            if not gate.down and (self._crowded(now) or self._paced(now)):
+            if not gate.down and (
+                (self.taken >= self.limit.value and self._crowded(now))
+                or (pace.active and self._paced(now))
+            ):
                 return
             if gate.shut:
                 gate.on_probe(now)
+            if pace.active:
+                pace.spend(now, cost=cost)
             line.popleft()
-            self._let_out(head, now)
+            self.taken += 1
+            self.queued -= 1
+            gate.sent += 1
+            future.set_result(None)
 
     def _crowded(self, now: float) -> bool:
-        """Tell whether all slots are taken; set the alarm if there will be more."""
+        """Tell whether all slots stay taken; set the alarm if there will be more."""
         limit = self.limit
-        if self.taken < limit.value:
-            return False
         next_at = limit.advance(now)
         if self.taken < limit.value:
             return False
@@ -152,20 +155,10 @@ class Admission:
 
     def _paced(self, now: float) -> bool:
         """Tell whether the rate forbids the next call, and set the alarm if so."""
-        if not self.pace.active:
-            return False
         wait_s = self.pace.wait_s(now)
         if wait_s > 0.0:
             self._wake_at(now + wait_s)
         return wait_s > 0.0
-
-    def _let_out(self, waiter: _Waiter, now: float) -> None:
-        if self.pace.active:
-            self.pace.spend(now, cost=waiter.cost)
-        self.taken += 1
-        self.queued -= 1
-        self.gate.sent += 1
-        waiter.future.set_result(None)
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
@@ -189,8 +182,8 @@ class Admission:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for waiter in self._line:
-            if not waiter.future.done():
+        for future, _ in self._line:
+            if not future.done():
                 self.queued -= 1
-                waiter.future.set_exception(ClientClosed(_CLOSED))
+                future.set_exception(ClientClosed(_CLOSED))
         self._line.clear()

@@ -79,12 +79,15 @@ class Call:
             AttemptFailed: it came to nothing.
             CallError: there was no time left to send it.
         """
-        admission = self._engine.admission
+        admission, terms = self._engine.admission, self._terms
         now = self._loop.time()
-        if self._failure is not None or not admission.try_enter(
-            now, cost=self._terms.cost
-        ):
+        if self._failure is not None or terms.queue_timeout_s is not None:
             now = await self._queue(now)
+        elif not admission.try_enter(now, cost=terms.cost):
+            came = now
+            await admission.enter(cost=terms.cost)
+            now = self._loop.time()
+            self._waited_s += now - came
         try:
             return await self._exchange(now)
         except AttemptFailed as failure:
@@ -248,14 +251,12 @@ class Call:
         await self._pause(wait_s, failure)
 
     async def _queue(self, now: float) -> float:
-        """Wait in line; return the time when it is our turn."""
+        """Wait in line where time counts; return the time when it is our turn."""
         failure, limit_s = self._failure, self._terms.queue_timeout_s
         if failure is not None:
             await self._queue_again(now, failure)
         elif limit_s is not None:
             await self._queue_briefly(limit_s)
-        else:
-            await self._engine.admission.enter(cost=self._terms.cost)
         sent = self._loop.time()
         self._waited_s += sent - now
         return sent
