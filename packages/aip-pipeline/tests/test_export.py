@@ -36,6 +36,13 @@ def fill(path: Path, *, chunks: int) -> str:
     return f"sqlite:///{path}"
 
 
+def test_the_encoding_of_a_text_is_metadata_as_an_object(aip: Aip) -> None:
+    (aip.folder / "a.txt").write_bytes("Knead the caf\xe9.".encode("latin-1"))
+    ingest_sync([str(aip.folder / "a.txt")], encoding="latin-1")
+    (line,) = aip("export").lines
+    assert json.loads(line)["metadata"] == {"encoding": "iso8859-1"}
+
+
 def test_every_line_is_a_chunk_with_its_bytes_and_its_vector(aip: Aip) -> None:
     (aip.folder / "a.txt").write_text("Knead the dough.")
     (aip.folder / "b.jsonl").write_text('{"text": "caf\\u00e9", "id": 7}\n')

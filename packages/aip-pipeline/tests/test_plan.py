@@ -54,6 +54,17 @@ async def test_a_plan_is_what_ingest_then_does(
     assert (after.to_embed, after.requests, after.chunks) == (1, 1, 209)
 
 
+async def test_a_plan_tells_of_dead_letters_that_stay(
+    folder: Path, server: OpenAIServer
+) -> None:
+    (folder / "bad.txt").write_bytes(b"good \xff bad")
+    used = options(folder, server)
+    report = await ingest(str(folder), **used)
+    after = plan([str(folder)], settings=IngestSettings(**used))
+    assert (after.unchanged, after.unreadable, after.dead) == (12, 0, report.dead)
+    assert after.as_dict()["dead"] == report.dead == 1
+
+
 async def test_seconds_and_cost_follow_from_limits_and_price(
     folder: Path, server: OpenAIServer
 ) -> None:

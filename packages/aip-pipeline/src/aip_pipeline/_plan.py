@@ -33,7 +33,8 @@ class Plan:
     `tokens` is an estimate from the characters of the texts, and so are `cost` (None
     where no price is known) and `seconds` (None where no limit is declared). `requests`
     and `tokens` include the canaries, which each run that embeds sends along.
-    `passed_over` counts, by suffix, the files of folders that would not be read.
+    `dead` counts the dead letters of unchanged sources, which stay. `passed_over`
+    counts, by suffix, the files of folders that would not be read.
     `budget` says whether `max_tokens` or `max_cost` is enough; None where none is set.
     """
 
@@ -42,6 +43,7 @@ class Plan:
     unchanged: int = 0
     vanished: int = 0
     unreadable: int = 0
+    dead: int = 0
     passed_over: dict[str, int] = field(default_factory=dict)
     chunks: int = 0
     to_embed: int = 0
@@ -123,6 +125,7 @@ def _add(found: Plan, page: Page, scratch: Store, estimate: TokenEstimate) -> No
     estimate.add(text for _, text in fresh)
     damage = sum(len(part.damage) for part in page.parts)
     found.unreadable += damage + len(page.unlisted)
+    found.dead += page.carried.dead
 
 
 def _estimate(

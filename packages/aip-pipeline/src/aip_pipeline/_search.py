@@ -69,11 +69,16 @@ async def _by_vector(query: str, embedder: Embedder, store: Store, *, k: int) ->
 def fuse(lists: Sequence[Ranked]) -> Ranked:
     """Merge rankings by reciprocal rank: what several lists rank high comes first.
 
+    Of equals, those of an earlier list come first: hybrid search names words before
+    vectors, for words are found or not, and some vector is always nearest.
+
     >>> fuse([[(7, 0.9), (8, 0.8)], [(8, 12.0), (9, 3.0)]])[0][0]
     8
+    >>> [chunk for chunk, _ in fuse([[(9, 2.0)], [(7, 0.9)]])]
+    [9, 7]
     """
     scores: defaultdict[int, float] = defaultdict(float)
     for ranked in lists:
         for rank, (chunk, _) in enumerate(ranked, start=1):
             scores[chunk] += 1 / (RANK_CONSTANT + rank)
-    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+    return sorted(scores.items(), key=lambda pair: -pair[1])

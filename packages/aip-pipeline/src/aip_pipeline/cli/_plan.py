@@ -58,7 +58,7 @@ def _show(found: Plan, settings: IngestSettings) -> None:
     if not found.new + found.changed + found.unchanged:
         click.echo("Nothing to read there: no file with a suffix that aip knows.")
     elif not found.new + found.changed:
-        click.echo("Nothing was sent, and nothing needs to be: all is stored.")
+        click.echo(f"Nothing was sent, and nothing needs to be: {_stored(found)}.")
     else:
         click.echo("Nothing was sent. Do it: aip ingest, with the same arguments.")
 
@@ -79,6 +79,12 @@ def _show_cost(found: Plan, settings: IngestSettings) -> None:
     if found.budget is not None:
         limit = counted(settings.token_limit() or 0, "token")
         click.echo(f"  the budget of {limit} {_BUDGET[found.budget]}")
+
+
+def _stored(found: Plan) -> str:
+    if not found.dead:
+        return "all is stored"
+    return f"all is stored but {counted(found.dead, 'dead letter')} (aip dead list)"
 
 
 _BUDGET = {

@@ -32,7 +32,7 @@ def rows_of(
             continue
         _, text, start, end, within, ordinal, metadata, line = chunk
         first, last = within or _NOWHERE
-        more = encode(metadata).decode() if metadata else None
+        more = encode(dict(metadata)).decode() if metadata else None
         where = ordinal, start, end, first, last, line
         rows.append((next(ids), source, generation, *where, text_hash, text, more))
     letters: list[tuple[object, ...]] = [
@@ -46,7 +46,8 @@ def _more(
     within: tuple[int, int] | None, metadata: Mapping[str, object] | None
 ) -> tuple[int | None, int | None, str | None]:
     first, last = within or _NOWHERE
-    return first, last, encode(metadata).decode() if metadata else None
+    # A dict, for what readers give may be a view of one, which JSON does not know.
+    return first, last, encode(dict(metadata)).decode() if metadata else None
 
 
 def letter_of(row: tuple[Any, ...]) -> DeadLetter:

@@ -482,4 +482,9 @@ def _explain(path: Path, error: sqlite3.Error) -> str:
         return (
             f"cannot open the store at {path} ({said}): check the path and its rights"
         )
-    return f"cannot use the store at {path} ({said}): try `aip verify`"
+    if "malformed" in said or "Could not decode" in said:
+        return (
+            f"the store at {path} is damaged ({said[:60]}): restore a copy of it, or "
+            "name a new one with --store"
+        )
+    return f"cannot use the store at {path} ({said[:200]}): try `aip verify`"
