@@ -97,6 +97,6 @@ def test_an_outage_is_logged_once_each_way(caplog: pytest.LogCaptureFixture) -> 
         run_in_fake_time(main())
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "nothing gets through (answered 503): probing",
+        "nothing gets through (answered 503): asking once a second",
         "requests get through again",
     ]

@@ -149,7 +149,8 @@ class Engine:
 
     def _down(self, failure: AttemptFailed, now: float) -> None:
         self.admission.pace.restart()
-        _LOG.warning("nothing gets through (%s): probing", failure.what)
+        what = failure.what
+        _LOG.warning("nothing gets through (%s): asking once a second", what)
         self.tell_state("outage", now, error=failure.what)
 
     def _through(self, now: float, *, started: float) -> None:
