@@ -209,6 +209,18 @@ def test_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:
         pass
 
 
+def test_a_store_that_is_damaged_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with SqliteStore(path):
+        pass
+    with path.open("r+b") as file:
+        file.seek(100)  # past the header, where the first page has its tables
+        file.write(b"\xff" * 4000)
+    refused = pytest.raises(StoreError, match=r"is damaged .*restore a copy")
+    with refused, SqliteStore(path) as store:
+        store.source("/a")
+
+
 def test_reading_does_not_make_a_store(tmp_path: Path) -> None:
     missing = open_store(f"sqlite:///{tmp_path}/none.db", create=False)
     with pytest.raises(StoreError, match=r"no store at .*run `aip ingest` first"):

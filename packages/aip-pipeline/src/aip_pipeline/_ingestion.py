@@ -21,6 +21,7 @@ from aip_pipeline._errors import (
     PruneRefused,
 )
 from aip_pipeline._events import RunLog
+from aip_pipeline._memory import peak_memory_bytes, resident_bytes
 from aip_pipeline._pruning import (
     Vanished,
     check_prune,
@@ -28,7 +29,7 @@ from aip_pipeline._pruning import (
     look_for_vanished,
 )
 from aip_pipeline._reading import Page, PageReader
-from aip_pipeline._report import IngestReport, peak_memory_bytes, resident_bytes
+from aip_pipeline._report import IngestReport
 from aip_pipeline._sampling import Sample
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import Source, check_sources, paths_of

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from aip_pipeline import Ingestion
+from aip_pipeline._memory import resident_bytes
 from aip_pipeline._metrics import CHUNKS, HELD_BYTES, MEMORY_BYTES, OUTCOMES, TOTALS
-from aip_pipeline._report import resident_bytes
 
 __all__ = ["observe_run"]
 

@@ -8,8 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from aip_pipeline import Ingestion
+from aip_pipeline._memory import resident_bytes
 from aip_pipeline._metrics import CHUNKS, HELD_BYTES, MEMORY_BYTES, OUTCOMES, TOTALS
-from aip_pipeline._report import resident_bytes
 
 __all__ = ["RunCollector"]
 
