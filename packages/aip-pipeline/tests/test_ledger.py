@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from aip_pipeline import (
     StoreError,
     _pruning,
     _reading,
+    _writing,
 )
 from aip_pipeline._batching import Batcher, Ticket
 from aip_pipeline._budget import BudgetClosed, ByteBudget
@@ -373,3 +375,25 @@ async def test_what_was_cancelled_is_neither_settled_nor_asked_why() -> None:
     settle(future)
     await ended(future)
     assert future.cancelled()
+
+
+def test_a_transaction_ends_though_nothing_more_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_writing, "MAX_TRANSACTION_S", 0.02)
+    durable = threading.Event()
+    writer = _writing.Writer(
+        claimed=set(),
+        poison={},
+        on_added=lambda _: None,
+        on_commit=lambda _: durable.set(),
+    )
+    with SqliteStore(tmp_path / "s.db") as store:
+        store.claim(spec="local", base_url=None, fulltext=False)
+        thread = threading.Thread(target=writer.run, args=(store,))
+        thread.start()
+        writer.put(_writing.Canaries("written"))
+        assert durable.wait(10)
+        writer.close()
+        thread.join(10)
+        assert store.canaries() == "written"
