@@ -200,16 +200,16 @@ class Gate:
 
     def end_probe(self, now: float, *, started: float) -> None:
         """Set the next probe's time, if it was the probe that came to nothing."""
-        if self._is_awaited(started):
+        if self._note_end(started):
             self._next_probe(now)
 
     def abandon_probe(self, now: float, *, started: float) -> None:
         """Let another go soon: the probe's caller left before there was an answer."""
-        if self._is_awaited(started):
+        if self._note_end(started):
             self._probing = False
             self.until = now + _FIRST_PROBE_S
 
-    def _is_awaited(self, started: float) -> bool:
+    def _note_end(self, started: float) -> bool:
         """Count a request that ended; tell whether the next probe waits for its end."""
         if not self.down or started < self._probes_from:
             return False

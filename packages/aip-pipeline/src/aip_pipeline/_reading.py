@@ -288,9 +288,7 @@ class PageReader:
             part.chunks.append(chunk)
             part.hashes.append(self._hash(text))
             page.cost_bytes += sys.getsizeof(text) + self._overhead_bytes
-        return (
-            page.n_chunks >= MAX_PAGE_CHUNKS or page.cost_bytes >= self._max_page_bytes
-        )
+        return self._page_full()
 
     def _damage(self, error: ReadError) -> None:
         part, page = self._open_part(), self._page
