@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from labs.experiments.torture import PARTS, torment
 from labs.experiments.torture._corpus import Corpus, numbers_in, passage
 from labs.experiments.torture._sides import Bench, Done, Held, Side
 from labs.experiments.torture._torments import TORMENTS, Trial
+from labs.experiments.torture.sides.cookbook_script import passages
 
 GOOD = frozenset(range(1000))
 BY_NAME = {torment.name: torment for torment in TORMENTS}
@@ -39,6 +41,14 @@ def test_a_side_without_memory_is_found_out() -> None:
     assert seen["every request answered 500"] == Cell(text="exit 0", met=False)
     assert not seen["one text the model refuses"].met
     assert seen["store emptied, run again"].met
+
+
+def test_a_line_that_a_kill_tore_is_lost_and_the_rest_is_read(tmp_path: Path) -> None:
+    row = [{"input": ["one"]}, {"data": [{"index": 0, "embedding": [1.0]}]}, ["a.txt"]]
+    whole = json.dumps(row)
+    torn = whole[: len(whole) // 2]
+    (tmp_path / "results.jsonl").write_text(f"{whole}\n{torn}{whole}\n{whole}\n")
+    assert list(passages(tmp_path)) == [("a.txt", "one", 1)] * 2
 
 
 def trial(*, code: int | None = 0, said: str = "", **seen: int) -> Trial:

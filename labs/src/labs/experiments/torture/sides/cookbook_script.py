@@ -160,13 +160,16 @@ class _Run:
 
 
 def passages(state: Path) -> Iterator[Passage]:
-    """Read them from the results."""
+    """Read them from the results; what a kill tore in two is no passage."""
     results = state / "results.jsonl"
     if not results.exists():
         return
     with results.open(encoding="utf-8") as file:
         for line in file:
-            request, told, sources = json.loads(line)
+            try:
+                request, told, sources = json.loads(line)
+            except ValueError:
+                continue
             data = told["data"] if isinstance(told, dict) else []
             vectors = {item["index"]: len(item["embedding"]) for item in data}
             for at, text in enumerate(request["input"]):
