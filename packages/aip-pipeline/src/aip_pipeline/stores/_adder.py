@@ -10,7 +10,10 @@ from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._protocol import Became, Part, Write
 from aip_pipeline.stores._rows import rows_of
 
-_AT_ONCE = {each: sql.at_once(each) for each in (sql.ADD_VECTOR, sql.ADD_CHUNK)}
+_AT_ONCE = {
+    each: [(rows, sql.at_once(each, rows)) for rows in sql.ROWS_AT_ONCE]
+    for each in (sql.ADD_VECTOR, sql.ADD_CHUNK)
+}
 
 
 class Adder:
@@ -54,11 +57,12 @@ class Adder:
 
     def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert rows, many a statement; the last few one by one."""
-        many, size = _AT_ONCE[statement], sql.ROWS_AT_ONCE
-        whole = len(rows) - len(rows) % size
-        for at in range(0, whole, size):
-            self._db.execute(many, [*chain.from_iterable(rows[at : at + size])])
-        self._db.executemany(statement, rows[whole:])
+        at = 0
+        for size, many in _AT_ONCE[statement]:
+            while len(rows) - at >= size:
+                self._db.execute(many, [*chain.from_iterable(rows[at : at + size])])
+                at += size
+        self._db.executemany(statement, rows[at:])
 
     def _part(self, part: Part, write: Write) -> Became:
         if part.restart:

@@ -101,17 +101,18 @@ WRITER_CACHE = "PRAGMA cache_size = -4000"
 ADD_VECTOR = "INSERT OR IGNORE INTO embedding (text_hash, vector) VALUES (?, ?)"
 
 # SQLite is entered, and Python's lock is given up and fought for, once a statement.
-ROWS_AT_ONCE = 16
+# A row has 12 values at most, and the oldest SQLite takes 999 of them.
+ROWS_AT_ONCE = 64, 8
 
 
-def at_once(statement: str) -> str:
-    """Return the INSERT of one row as one of `ROWS_AT_ONCE`.
+def at_once(statement: str, rows: int) -> str:
+    """Return the INSERT of one row as one of many.
 
-    >>> at_once("INSERT INTO a VALUES (?, ?)")[:38]
-    'INSERT INTO a VALUES (?, ?), (?, ?), ('
+    >>> at_once("INSERT INTO a VALUES (?, ?)", 3)
+    'INSERT INTO a VALUES (?, ?), (?, ?), (?, ?)'
     """
     head, _, row = statement.rpartition("VALUES ")
-    return f"{head}VALUES {', '.join([row.strip()] * ROWS_AT_ONCE)}"
+    return f"{head}VALUES {', '.join([row.strip()] * rows)}"
 
 
 NEXT_CHUNK = "SELECT coalesce(max(id), 0) + 1 FROM chunk"
