@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from aip_pipeline.embedders import _base64
 from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -32,6 +34,29 @@ def test_base64_and_numbers_read_alike(rows: list[list[float]]) -> None:
         assert vectors.dtype == np.float32
         assert np.array_equal(vectors, wanted)
         assert tokens == 0
+
+
+def told(read: Callable[[str], bytes], coded: str) -> bytes | str:
+    try:
+        return read(coded)
+    except ValueError as error:
+        return str(error)
+
+
+@given(
+    raw=st.binary(max_size=30),
+    at=st.integers(0, 40),
+    put=st.text(st.sampled_from("AZaz09+/=-_ \n\0é"), max_size=2),
+    cut=st.integers(0, 2),
+)
+def test_base64_is_read_and_refused_alike_with_and_without_pybase64(
+    raw: bytes, at: int, put: str, cut: int
+) -> None:
+    pytest.importorskip("pybase64", reason="needs the extra fast")
+    right = base64.b64encode(raw).decode()
+    coded = right[:at] + put + right[at + cut :]
+    assert told(_base64.fast(), coded) == told(_base64.strict, coded)
+    assert _base64.fast()(right) == raw
 
 
 @given(st.binary(max_size=200))

@@ -7,12 +7,12 @@ faster to read; lists of numbers are read too, for servers that know only those.
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aip_pipeline._json import decode as read_json, encode
+from aip_pipeline.embedders._base64 import from_base64
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +124,7 @@ def _floats(embedding: Any, *, row: int) -> bytes:
     """Read one vector: base64 of float32, or a list of numbers (null is NaN)."""
     try:
         if isinstance(embedding, str):
-            raw = a2b_base64(embedding, strict_mode=True)
+            raw = from_base64(embedding)
             if len(raw) % FLOAT_BYTES:
                 raise BadAnswer(f"vector {row} is not whole: {len(raw)} bytes")
             return raw
