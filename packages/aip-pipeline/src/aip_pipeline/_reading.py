@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from aip_pipeline._bloom import BloomFilter
 from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline._headway import file_bytes
 from aip_pipeline._report import IngestReport
@@ -131,6 +132,9 @@ class PageReader:
         self._store = store
         self._hash = text_hasher(spec)
         self._claimed = claimed
+        # What was never claimed is not in a store that had nothing: to look for it
+        # there costs a page of the index, which is random, for each text.
+        self._ever_claimed = None if store.has_vectors() else BloomFilter()
         self._stop = stop
         self._keep = keep
         self._max_page_bytes = max_page_bytes
@@ -386,7 +390,11 @@ class PageReader:
             for chunk, text_hash in zip(part.chunks, part.hashes, strict=True)
         }
         unclaimed = [text_hash for text_hash in texts if text_hash not in self._claimed]
-        known = self._store.known(unclaimed)
+        asked = unclaimed
+        if self._ever_claimed is not None:
+            asked = self._ever_claimed.maybe(unclaimed)
+            self._ever_claimed.add(unclaimed)
+        known = self._store.known(asked)
         fresh = [Fresh(name, texts[name]) for name in unclaimed if name not in known]
         self._claimed.update(name for name, _ in fresh)
         return fresh

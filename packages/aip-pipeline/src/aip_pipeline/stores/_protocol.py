@@ -263,6 +263,9 @@ class Store(Protocol):
     def source(self, uri: str) -> SourceState | None:
         """Return what is known of a source."""
 
+    def has_vectors(self) -> bool:
+        """Tell whether any vector is stored."""
+
     def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Return those of the hashes whose vectors are stored."""
 

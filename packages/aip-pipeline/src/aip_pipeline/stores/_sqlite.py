@@ -164,10 +164,6 @@ class SqliteStore:
                 "name another with --store sqlite:///PATH"
             )
 
-    def _is_empty(self) -> bool:
-        found = self._db.execute("SELECT 1 FROM embedding LIMIT 1")
-        return found.fetchone() is None
-
     def _has_dead(self) -> bool:
         return self._db.execute("SELECT 1 FROM dead LIMIT 1").fetchone() is not None
 
@@ -184,7 +180,7 @@ class SqliteStore:
         """
         with self._named():
             stored = self._meta("embedder")
-            if stored in (None, spec) or self._is_empty():
+            if stored in (None, spec) or not self.has_vectors():
                 return
         raise SpaceMismatch(
             f"the store at {self.path} holds vectors of {stored!r}, which cannot be "
@@ -295,7 +291,7 @@ class SqliteStore:
         """
         with self._named():
             spec = self._meta("embedder")
-            if spec is None or (self._is_empty() and not self._has_dead()):
+            if spec is None or (not self.has_vectors() and not self._has_dead()):
                 raise StoreError(
                     f"the store at {self.path} is empty: run `aip ingest` first"
                 )
@@ -309,6 +305,12 @@ class SqliteStore:
             return None
         live, following = Counts(*row[2:5]), Counts(*row[6:9])
         return SourceState(row[0], row[1], live, row[5], following, *row[9:])
+
+    def has_vectors(self) -> bool:
+        """Tell whether any vector is stored."""
+        with self._named():
+            found = self._db.execute("SELECT 1 FROM embedding LIMIT 1")
+            return found.fetchone() is not None
 
     def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Return those of the hashes whose vectors are stored."""
