@@ -111,6 +111,17 @@ def test_an_unchanged_rerun_says_so(aip: Aip) -> None:
     assert "1 chunksunchanged since an earlier run" in read(Path("r.html")).words
 
 
+def test_files_that_a_folder_passes_over_are_in_the_page(aip: Aip) -> None:
+    (aip.folder / "in").mkdir()
+    for name in ("a.txt", "b.png", "c.png", *(f"d.x{n}" for n in range(9))):
+        (aip.folder / "in" / name).write_text("Boil water.")
+    assert aip("ingest", "in", "--report", "r.html").code == 0
+    words = read(Path("r.html")).words
+    assert "11 filesof a suffix that aip does not know.png 2, .x0 1" in words
+    assert ".x3 1, ..." in words
+    assert ".x4" not in words
+
+
 def test_a_page_that_cannot_be_written_is_told_first(aip: Aip) -> None:
     (aip.folder / "a.txt").write_text("Boil water.")
     ran = aip("ingest", "a.txt", "--report", "no/r.html")

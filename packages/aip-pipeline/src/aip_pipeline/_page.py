@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from aip_pipeline._charts import Line, chart, clock, short
 from aip_pipeline._redaction import without_password
+from aip_pipeline._report import by_suffix
 from aip_pipeline._sampling import Reason, Recorder, Sample
 
 if TYPE_CHECKING:
@@ -158,6 +159,11 @@ def _skipped(run: Ingestion, recorded: Recorder) -> str:
         (run.vanished.vanished, "sources", "vanished; they still answer"),
     ]
     rows += [(f"{n:,} {what}", why, "") for n, what, why in others if n > 0]
+    if run.unknown:
+        files = f"{sum(run.unknown.values()):,} files"
+        rows.append(
+            (files, "of a suffix that aip does not know", by_suffix(run.unknown))
+        )
     if not rows:
         return "<h2>What was skipped</h2><p>Nothing.</p>"
     return f"<h2>What was skipped, and why</h2>{_table(rows)}"

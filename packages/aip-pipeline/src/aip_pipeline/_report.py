@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from aip_pipeline._errors import ConservationError
+
+MAX_SUFFIXES_SHOWN = 5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,3 +71,14 @@ _COUNTS = (
     *("sources", "read", "stored", "unchanged", "filtered", "dead", "deleted"),
     *("embedded", "reused"),
 )
+
+
+def by_suffix(files: Mapping[str, int]) -> str:
+    """Name the suffixes of files that were passed over, the most common first.
+
+    >>> by_suffix({".png": 2, "no suffix": 1})
+    '.png 2, no suffix 1'
+    """
+    most = sorted(files.items(), key=lambda pair: -pair[1])[:MAX_SUFFIXES_SHOWN]
+    named = ", ".join(f"{suffix} {number:,}" for suffix, number in most)
+    return named + ("" if len(most) == len(files) else ", ...")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-MAX_SUFFIXES_SHOWN = 5
+from aip_pipeline._report import by_suffix
 
 
 def counted(number: int, noun: str) -> str:
@@ -24,8 +24,5 @@ def passed_over(files: Mapping[str, int]) -> str:
     >>> passed_over({".png": 2, "no suffix": 1})
     'passed over 3 files whose suffix aip does not know: .png 2, no suffix 1'
     """
-    most = sorted(files.items(), key=lambda pair: -pair[1])[:MAX_SUFFIXES_SHOWN]
-    named = ", ".join(f"{suffix} {number:,}" for suffix, number in most)
-    more = "" if len(most) == len(files) else ", ..."
     total = counted(sum(files.values()), "file")
-    return f"passed over {total} whose suffix aip does not know: {named}{more}"
+    return f"passed over {total} whose suffix aip does not know: {by_suffix(files)}"
