@@ -193,6 +193,17 @@ def test_show_tells_all_and_list_names_the_ids(aip: Aip) -> None:
     assert "no dead letter 2 in sqlite:///aip.db" in failed.err
 
 
+def test_a_retry_says_what_to_do_with_what_could_not_be_read(aip: Aip) -> None:
+    (aip.folder / "a.txt").write_bytes(b"\0\1")
+    assert aip("ingest", "a.txt").code == 3
+    ran = aip("dead", "retry")
+    assert ran.code == 3
+    (line,) = ran.err.splitlines()
+    assert line.startswith("aip: not retried, for it could not be read; mend it, then")
+    assert "a.txt at byte 0 (line 1): NUL is not text" in line
+    assert "mend it, then run `aip ingest` on its source" in ran.lines[-1]
+
+
 def test_retry_exits_by_what_is_left(aip: Aip) -> None:
     (aip.folder / "a.txt").write_bytes(b"good words, then caf\xe9")
     aip("ingest", "a.txt")

@@ -130,10 +130,14 @@ def retry_letters(
             f"{report.refused:,} + to be read again {report.to_read_again:,}"
         )
         if report.to_read_again:
-            click.echo("What is to be read again: run `aip ingest` on its source.")
+            click.echo(
+                "What could not be read has no text to retry: mend it, then run "
+                "`aip ingest` on its source, which reads it again."
+            )
     return OK if report.stored == report.retried else DEAD_LETTERS
 
 
 def _left(letter: DeadLetter) -> None:
-    why = "ingest it again" if letter.text is None else "refused again"
+    unread = "not retried, for it could not be read; mend it, then ingest it again"
+    why = unread if letter.text is None else "refused again"
     click.echo(f"aip: {why}: {describe(letter)}", err=True)
