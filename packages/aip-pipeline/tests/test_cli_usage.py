@@ -171,6 +171,31 @@ def test_prune_refuses_and_obeys(aip: Aip, folder: Path) -> None:
     assert len(texts(folder.parent / "aip.db")) == 1
 
 
+def test_a_refused_prune_still_sums_up_what_was_done(aip: Aip, folder: Path) -> None:
+    aip("ingest", "notes")
+    (folder / "tea.txt").unlink()
+    (folder / "new.txt").write_text("Warm the pot first.")
+    refused = aip("ingest", "notes", "--prune")
+    assert (refused.code, only_line(refused.err)[:12]) == (1, "aip: error: ")
+    assert refused.lines[0].startswith("Done: 2 sources, 2 chunks in sqlite:///aip.db")
+    assert "read 2 = stored 1 + unchanged 1 + filtered 0 + dead 0" in refused.out
+    assert "vanished, and still answering: " in refused.out
+    assert "--prune" not in refused.out
+    refused = aip("ingest", "notes", "--prune", "--json")
+    assert refused.code == 1
+    assert json.loads(only_line(refused.out))["unchanged"] == 2
+    assert len(refused.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_json_is_printed_also_when_the_settings_file_is_wrong(aip: Aip) -> None:
+    (aip.folder / "aip.toml").write_text("nope = 1")
+    failed = aip("ingest", "--json", "notes")
+    assert failed.code == 2
+    assert json.loads(only_line(failed.out))["read"] == 0
+    assert "sets 'nope', which is no setting" in only_line(failed.err)
+
+
 def test_json_is_printed_also_for_wrong_usage(aip: Aip) -> None:
     failed = aip("ingest", "--json", "notes", "--batch-size", "none")
     assert failed.code == 2

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from aip_pipeline._errors import ConfigError, PruneRefused
 from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
 from aip_pipeline.cli._json_log import json_log
@@ -30,10 +31,28 @@ from aip_pipeline.stores import DeadLetter
 STOP_WITHIN_S = 3.0  # for the writer to end its transaction
 
 
+class _Ingest(click.Command):
+    """Print the JSON object also where a settings file ends the run before it begins.
+
+    `main` does the same for wrong usage.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, the environment and the settings file."""
+        as_json = "--json" in args
+        try:
+            return super().parse_args(ctx, args)
+        except ConfigError:
+            if as_json:
+                click.echo(json.dumps(IngestReport().as_dict()))
+            raise
+
+
 @click.command(
+    cls=_Ingest,
     epilog="Run it again at any time: what is stored and unchanged is not read, and "
     "no text is ever embedded twice. Ctrl-C finishes what is in flight; the next run "
-    "goes on from there."
+    "goes on from there.",
 )
 @click.argument(
     "sources", nargs=-1, required=True, type=click.Path(), metavar="SOURCE..."
@@ -98,14 +117,15 @@ def command(
                 on_dead=_each(progress.dead_letter, file.recorder.dead_letter),
             )
             counted = run.report
-            with file.written_of(run):
-                stopper = _Stopper(run, progress, drain_s=drain, as_json=as_json)
-                asyncio.run(_drive(run, progress, file=file, stopper=stopper))
+            stopper = _Stopper(run, progress, drain_s=drain, as_json=as_json)
+            refused = _ended(run, progress, file=file, stopper=stopper)
         finally:
             if as_json:
                 click.echo(json.dumps(counted.as_dict()))
     if not as_json:
         progress.summary(run)
+    if refused is not None:
+        raise refused
     if run.interrupted:
         return INTERRUPTED
     if run.exhausted:
@@ -119,6 +139,18 @@ def _each(*callbacks: Callable[[DeadLetter], None]) -> Callable[[DeadLetter], No
             callback(letter)
 
     return call
+
+
+def _ended(
+    run: Ingestion, progress: Progress, *, file: ReportFile, stopper: _Stopper
+) -> PruneRefused | None:
+    """Run to the end; return what was refused there, when all else was done."""
+    try:
+        with file.written_of(run):
+            asyncio.run(_drive(run, progress, file=file, stopper=stopper))
+    except PruneRefused as refused:
+        return refused
+    return None
 
 
 async def _drive(

@@ -179,10 +179,8 @@ def _tell_vanished(run: Ingestion) -> None:
             f"  removed {counted(run.report.deleted, 'chunk')} of vanished sources"
         )
     elif run.vanished.vanished:
-        click.echo(
-            f"  vanished, and still answering: {run.vanished.told()} (--prune removes "
-            "what has vanished)"
-        )
+        hint = "" if run.settings.prune else " (--prune removes what has vanished)"
+        click.echo(f"  vanished, and still answering: {run.vanished.told()}{hint}")
 
 
 def _next_step(run: Ingestion) -> str:
