@@ -87,6 +87,34 @@ def test_an_outage_of_any_kind_shuts_the_gate(how: dict[str, float]) -> None:
     assert elapsed_s < 10 + (END_S - START_S) + 4
 
 
+def test_requests_that_only_ask_whether_it_is_over_are_told_apart() -> None:
+    model = FaultModel(HEALTHY)
+    seen: dict[float, tuple[int, int]] = {}
+
+    async def main() -> int:
+        client = ModelClient(model=model, attempt_timeout_s=60.0, seed=1)
+        async with client:
+            loop = asyncio.get_running_loop()
+
+            def look() -> None:
+                stats = client.stats
+                seen[loop.time()] = stats.in_flight, stats.probes
+
+            refusing = replace(HEALTHY, error_rate=1.0, error_status=503)
+            hanging = replace(HEALTHY, hang_rate=1.0)
+            for at_s, faults in ((4, refusing), (6, hanging), (9, HEALTHY)):
+                loop.call_at(at_s, setattr, model, "faults", faults)
+            for at_s in (3, 8, 11):
+                loop.call_at(at_s, look)
+            return await crowd(client, 3000)
+
+    assert run_in_fake_time(main()) == 3000
+    well, down, well_again = (seen[at_s] for at_s in (3, 8, 11))
+    assert (well[0] > 0, well[1]) == (True, 0)
+    assert down[0] == down[1] > 1, "none was answered, and nothing else is under way"
+    assert (well_again[0] > 0, well_again[1]) == (True, 0)
+
+
 def test_a_probe_that_hangs_does_not_hold_up_the_next() -> None:
     events: list[Event] = []
     model = FaultModel(HEALTHY)

@@ -201,6 +201,7 @@ class AsyncHttpClient:
         return Stats(
             limit=self._limit.value,
             in_flight=admission.taken if admission else 0,
+            probes=admission.gate.probes if admission else 0,
             queued=admission.queued if admission else 0,
             rate_per_s=admission.pace.per_s if admission else None,
             tokens_per_s=admission.pace.tokens_per_s if admission else None,

@@ -88,6 +88,11 @@ class Gate:
         self._breath_s = 0.0
         self._sent_before = 0
 
+    @property
+    def probes(self) -> int:
+        """How many probes of the present outage are under way."""
+        return self._unanswered if self.down else 0
+
     def pause(self, until: float, *, breath_s: float) -> None:
         """Let nobody out before *until*, then one, and all a breath later.
 

@@ -16,6 +16,7 @@ class Stats:
     Args:
         limit: how many requests may be on the wire at once.
         in_flight: how many are.
+        probes: how many of these only ask whether an outage is over.
         queued: how many wait for a slot.
         rate_per_s: requests a second that are paced for, or None.
         tokens_per_s: tokens a second that are paced for, or None.
@@ -30,6 +31,7 @@ class Stats:
 
     limit: float
     in_flight: int
+    probes: int
     queued: int
     rate_per_s: float | None
     tokens_per_s: float | None

@@ -15,11 +15,7 @@ from aip_pipeline._batching import Batch, Batcher, Item, Ticket
 from aip_pipeline._bottleneck import Bottleneck, LoopLag
 from aip_pipeline._budget import BudgetClosed, ByteBudget
 from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
-from aip_pipeline._errors import (
-    ConservationError,
-    EmbedderRefused,
-    PruneRefused,
-)
+from aip_pipeline._errors import ConservationError, EmbedderRefused, PruneRefused
 from aip_pipeline._events import RunLog
 from aip_pipeline._memory import peak_memory_bytes, resident_bytes
 from aip_pipeline._pruning import (
@@ -35,12 +31,7 @@ from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import Source, check_sources, paths_of
 from aip_pipeline._spending import TokenBudget
 from aip_pipeline._waiting import ended, first_error, joined, settle
-from aip_pipeline._writing import (
-    Canaries,
-    Committed,
-    Vectors,
-    Writer,
-)
+from aip_pipeline._writing import Canaries, Committed, Vectors, Writer
 from aip_pipeline.embedders import Embedder, open_embedder
 from aip_pipeline.stores import DeadLetter, Poison, Store, open_store
 from aip_readers import Chunk
@@ -111,6 +102,7 @@ class Ingestion:
         self._all_settled = False
         self._callback_error: Exception | None = None
         self._alone = asyncio.Lock()
+        self._workers: list[asyncio.Task[None]] = []
 
     @property
     def bottleneck(self) -> str:
@@ -151,11 +143,13 @@ class Ingestion:
             limited=0 if stats is None else stats.retried.get("429", 0),
             latency_p50_s=quantiles.get("p50"),
             latency_p90_s=quantiles.get("p90"),
+            outage=stats is not None and stats.outage,
         )
 
     def drain(self) -> None:
         """Send nothing more; what is in flight is stored, then `run` returns.
 
+        Where no answer is on its way, as from a server that is down, none is awaited.
         Call it on the event loop, such as from a signal handler.
         """
         self.interrupted = True
@@ -288,8 +282,8 @@ class Ingestion:
             sampler = group.create_task(self._sample())
             async with asyncio.TaskGroup() as inner:
                 inner.create_task(self._feed(pool, workers=workers))
-                for _ in range(workers):
-                    inner.create_task(self._work())
+                working = (self._work() for _ in range(workers))
+                self._workers = [inner.create_task(work) for work in working]
             sampler.cancel()
 
     async def _feed(self, pool: ThreadPoolExecutor, *, workers: int) -> None:
@@ -489,6 +483,9 @@ class Ingestion:
             due = loop.time() + SAMPLE_S
             await asyncio.sleep(SAMPLE_S)
             self.loop_lag_s.note(loop.time() - due)
+            if self.interrupted and not getattr(self._embedder, "expects_answer", True):
+                while self._workers:  # what they hold was never sent
+                    self._workers.pop().cancel()
             self._bottleneck.note(
                 reader_blocked=self._budget.blocked,
                 batches_ready=self._batcher.ready,

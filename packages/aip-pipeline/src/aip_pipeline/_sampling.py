@@ -21,7 +21,8 @@ class Sample(NamedTuple):
 
     `in_flight` counts requests, `limit` how many there may be (None where nobody
     tells), `held_bytes` texts and vectors, `memory_bytes` the whole process;
-    `limited` is the part of `retries` that a 429 caused.
+    `limited` is the part of `retries` that a 429 caused; `outage` tells whether the
+    server is down.
     """
 
     at_s: float
@@ -35,6 +36,7 @@ class Sample(NamedTuple):
     limited: int
     latency_p50_s: float | None
     latency_p90_s: float | None
+    outage: bool = False
 
 
 class Series:

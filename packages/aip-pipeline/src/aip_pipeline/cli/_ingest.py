@@ -198,9 +198,13 @@ class _Stopper:
             return
         self._run.drain()
         asyncio.get_running_loop().call_later(self._drain_s, self._stop)
-        self._progress.say(
-            "stopping: finishing what is in flight; Ctrl-C again to stop now"
-        )
+        told = "stopping: finishing what is in flight; Ctrl-C again to stop now"
+        if self._run.sample(0.0).outage:
+            told = (
+                "stopping: the server is down, so only an answer that is on its way is "
+                "waited for; run the same command again to go on"
+            )
+        self._progress.say(told)
 
     def _stop(self) -> None:
         if self._task is not None:

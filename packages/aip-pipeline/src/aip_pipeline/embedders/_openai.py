@@ -134,6 +134,12 @@ class OpenAIEmbedder:
         return None if self._client is None else self._client.stats
 
     @property
+    def expects_answer(self) -> bool:
+        """Whether a request is under way that does more than probe an outage."""
+        stats = self.stats
+        return stats is not None and stats.in_flight > stats.probes
+
+    @property
     def waits_for(self) -> str:
         """What requests wait for at the moment."""
         stats = self.stats
