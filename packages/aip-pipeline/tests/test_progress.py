@@ -43,6 +43,39 @@ async def test_a_terminal_shows_the_part_done_the_time_left_and_the_cause(
     assert b"%, about" in shown
 
 
+async def test_a_terminal_shows_an_outage_instead_of_a_rate(aip: Aip) -> None:
+    lines = (json.dumps({"text": f"text number {n} " * 20}) for n in range(4000))
+    (aip.folder / "a.jsonl").write_text("\n".join(lines))
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    shown = b""
+
+    async def show(words: bytes) -> None:
+        nonlocal shown
+        async with asyncio.timeout(20):
+            while words not in shown:
+                await asyncio.sleep(0.02)
+                with contextlib.suppress(BlockingIOError):
+                    shown += os.read(ours, 65536)
+
+    async with OpenAIServer(delay_s=0.05) as server:
+        flags = ("--embedder", "openai:test", "--base-url", server.base_url)
+        small = ("--max-memory", "1M", "--batch-size", "16")
+        run = await aip_process("ingest", "a.jsonl", *flags, *small, stderr=theirs)
+        while len(server.embedded) < 100:
+            await show(b"waiting on")
+            await asyncio.sleep(0.02)
+    await show(b"server down for 0 s, probing; ")
+    await show(b"server down for 1 s, probing; ")
+    assert b"waiting on" not in shown.partition(b"server down for 0 s")[2]
+    run.terminate()
+    await show(b"stopping: the server is down, so only an answer that is on its way")
+    await run.communicate()
+    os.close(ours)
+    os.close(theirs)
+    assert run.returncode == 130
+
+
 def test_the_bytes_of_all_files_are_added_up(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"abc")
     (tmp_path / "b.md").write_bytes(b"de")

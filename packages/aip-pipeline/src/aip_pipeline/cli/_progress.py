@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import threading
@@ -118,23 +119,26 @@ class Progress:
         self, run: Ingestion, counting: asyncio.Task[int | None], *, started: float
     ) -> None:
         loop = asyncio.get_running_loop()
-        headway = Headway()
+        headway, down_at = Headway(), math.inf
         while self._status is not None:
+            now = loop.time()
+            down_at = min(down_at, now) if run.sample(now).outage else math.inf
             report = run.report
-            seconds = max(loop.time() - started, 0.001)
-            outlook = "stopping"
-            if not (run.interrupted or run.exhausted):
-                outlook = headway.told(
-                    at_s=loop.time(),
+            dead = f", {report.dead:,} dead" if report.dead else ""
+            stored = counted(report.stored + report.unchanged, "chunk")
+            outlook = _outlook(
+                headway.told(
+                    at_s=now,
                     durable_bytes=_durable_bytes(run),
                     total_bytes=counting.result() if counting.done() else None,
-                )
-            dead = f", {report.dead:,} dead" if report.dead else ""
-            self._status.update(  # one line of a narrow terminal, as a rule
-                f"{outlook}{outlook and '; '}"
-                f"{counted(report.stored + report.unchanged, 'chunk')} stored{dead}, "
-                f"{report.stored / seconds:,.0f}/s; waiting on {run.waits_for}"
+                ),
+                stopping=run.interrupted or run.exhausted,
+                down_s=now - down_at,
             )
+            rate = f"{report.stored / max(now - started, 0.001):,.0f}/s"
+            pace = f", {rate}; waiting on {run.waits_for}" if now < down_at else ""
+            # One line of a narrow terminal, as a rule.
+            self._status.update(f"{outlook}{stored} stored{dead}{pace}")
             await asyncio.sleep(REFRESH_S)
 
     def summary(self, run: Ingestion) -> None:
@@ -165,6 +169,19 @@ class Progress:
             click.echo(f"  {passed_over(run.unknown)}")
         _tell_vanished(run)
         click.echo(_next_step(run))
+
+
+def _outlook(told: str, *, stopping: bool, down_s: float) -> str:
+    """Say what comes next; no rate and no time left mean anything in an outage.
+
+    >>> _outlook("25 %, about 30 s left", stopping=False, down_s=12.3)
+    'server down for 12 s, probing; '
+    """
+    if stopping:
+        told = "stopping"
+    elif down_s >= 0:
+        told = f"server down for {down_s:.0f} s, probing"
+    return told and f"{told}; "
 
 
 def _durable_bytes(run: Ingestion) -> float:
