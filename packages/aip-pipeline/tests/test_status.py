@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from datetime import UTC, datetime
 
 from command import Aip, aip_process
 from openai_server import OpenAIServer
+
+from aip_pipeline.stores._holder import holder_of, this_process
 
 
 def is_running(process: asyncio.subprocess.Process) -> bool:
@@ -19,6 +23,7 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
     async with OpenAIServer(delay_s=0.05) as server:
         flags = ("--embedder", "openai:test", "--base-url", server.base_url)
         small = ("--concurrency", "1", "--max-memory", "1M", "--batch-size", "32")
+        began = datetime.now(UTC).replace(microsecond=0)
         run = await aip_process("ingest", "a.jsonl", *flags, *small)
         seen: list[int] = []
         pending = 0
@@ -34,9 +39,16 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
                 assert found["unfinished"] <= 1
                 assert found["running"] or not is_running(run)
                 assert found["chunks"] == 0
+                if found["running"]:
+                    assert found["pid"] == run.pid
+                    assert datetime.fromisoformat(found["since"]) >= began
                 pending = max(pending, found["pending"])
                 seen.append(found["embeddings"])
         assert is_running(run)
+        status = await aip_process("status")
+        out, _ = await status.communicate()
+        assert b"1 source (1 under way)" in out
+        assert f"an ingest is running: process {run.pid}, since ".encode() in out
         run.terminate()
         await run.communicate()
     assert run.returncode == 130
@@ -47,3 +59,31 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
     assert b"an ingest was interrupted" in out
     assert b"more; they answer when these are complete" in out
     assert pending > 0
+
+
+async def test_a_note_that_a_killed_run_left_is_not_believed() -> None:
+    ended = await aip_process("--version")
+    await ended.communicate()
+    assert holder_of(json.dumps({"pid": ended.pid, "since": "then"})) == (None, None)
+    assert holder_of(this_process())[0] == os.getpid()
+
+
+async def test_status_tells_of_a_run_that_waits_for_its_first_answer(aip: Aip) -> None:
+    (aip.folder / "a.txt").write_text("Boil water.")
+    async with OpenAIServer(delay_s=3) as server:
+        flags = ("--embedder", "openai:test", "--base-url", server.base_url)
+        run = await aip_process("ingest", "a.txt", *flags)
+        async with asyncio.timeout(20):
+            while not server.in_flight:  # noqa: ASYNC110  # looked at from outside
+                await asyncio.sleep(0.02)
+        status = await aip_process("status")
+        out, err = await status.communicate()
+        run.kill()
+        await run.communicate()
+    assert (status.returncode, err) == (0, b"")
+    assert b"embedder openai:test, dimensions not yet known" in out
+    assert f"an ingest is running: process {run.pid}, since ".encode() in out
+    status = await aip_process("status")
+    out, err = await status.communicate()
+    assert (status.returncode, out) == (1, b"")
+    assert b"run `aip ingest` first" in err

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import click
 
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option, store_option
 from aip_pipeline.cli._words import counted
-from aip_pipeline.stores import open_store
+from aip_pipeline.stores import StoreStatus, open_store
 
 
 @click.command()
@@ -28,9 +29,13 @@ def command(*, store: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(status._asdict()))
         return OK
-    click.echo(f"{store}: embedder {status.embedder}, {status.dimensions} dimensions")
+    dimensions = "dimensions not yet known"
+    if status.dimensions is not None:
+        dimensions = f"{status.dimensions} dimensions"
+    click.echo(f"{store}: embedder {status.embedder}, {dimensions}")
+    begun = "under way" if status.running else "unfinished"
     click.echo(
-        f"  {counted(status.sources, 'source')} ({status.unfinished:,} unfinished), "
+        f"  {counted(status.sources, 'source')} ({status.unfinished:,} {begun}), "
         f"{counted(status.chunks, 'chunk')}, "
         f"{counted(status.embeddings, 'embedding')}, "
         f"{status.dead:,} dead"
@@ -41,7 +46,16 @@ def command(*, store: str, as_json: bool) -> int:
             "answer when these are complete"
         )
     if status.running:
-        click.echo("  an ingest is running")
+        click.echo(f"  an ingest is running{_holder(status)}")
     elif status.unfinished:
         click.echo("  an ingest was interrupted: run it again to go on")
     return OK
+
+
+def _holder(status: StoreStatus) -> str:
+    """Name the process that runs, and since when, by the clock on the wall."""
+    if status.since is None:
+        return ""
+    began = datetime.fromisoformat(status.since).astimezone()
+    took_s = (datetime.now().astimezone() - began).total_seconds()
+    return f": process {status.pid}, since {began:%Y-%m-%d %H:%M:%S} ({took_s:.0f} s)"

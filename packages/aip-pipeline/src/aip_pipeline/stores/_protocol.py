@@ -217,7 +217,8 @@ class StoreStatus(NamedTuple):
     """Sum up what a store holds.
 
     `pending` counts the stored chunks of `unfinished` sources, which answer once these
-    are complete; `running` tells whether a run is writing at this moment.
+    are complete; `running` tells whether a run is writing at this moment, `pid` and
+    `since` (ISO 8601) which process that is, where it can be told.
     """
 
     sources: int
@@ -229,6 +230,8 @@ class StoreStatus(NamedTuple):
     dead: int
     embedder: str
     dimensions: int | None
+    pid: int | None = None
+    since: str | None = None
 
 
 class Store(Protocol):

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
 from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._adder import Adder
+from aip_pipeline.stores._holder import holder_of, this_process
 from aip_pipeline.stores._protocol import (
     Became,
     Counts,
@@ -223,6 +224,7 @@ class SqliteStore:
                 db.execute("DELETE FROM meta WHERE key = 'canaries'")
                 db.execute("UPDATE source SET fingerprint = NULL")
             meta = [("embedder", spec), ("base_url", base_url or "")]
+            meta.append(("run", this_process()))
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
 
     def _is_being_written(self) -> bool:
@@ -451,8 +453,11 @@ class SqliteStore:
 
     def status(self) -> StoreStatus:
         """Return the store's totals."""
-        spec, _ = self.embedder()
+        running = self._is_being_written()
         with self._named():
+            # A run may be waiting for its first answer.
+            spec = (running and self._meta("embedder")) or self.embedder()[0]
+            pid, since = holder_of(self._meta("run") if running else None)
             totals = self._db.execute(sql.TOTALS).fetchone()
             one = self._db.execute("SELECT length(vector) FROM embedding LIMIT 1")
             (length,) = one.fetchone() or (None,)
@@ -461,11 +466,13 @@ class SqliteStore:
             unfinished=totals[1],
             chunks=totals[2],
             pending=totals[3],
-            running=self._is_being_written(),
+            running=running,
             embeddings=totals[4],
             dead=totals[5],
             embedder=spec,
             dimensions=None if length is None else length // 4,
+            pid=pid,
+            since=since,
         )
 
 
