@@ -29,6 +29,31 @@ def test_flags_beat_the_environment_which_beats_the_file(
     assert config(aip)["chunk_overlap"] == (40, "aip.toml")
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("25", 25), ("90s", 90), ("1.5m", 90), ("2 h", 7200)]
+)
+def test_a_time_has_a_unit_wherever_it_is_set(
+    aip: Aip, monkeypatch: pytest.MonkeyPatch, given: str, seconds: float
+) -> None:
+    assert config(aip)["deadline"] == (600, "default")
+    (aip.folder / "aip.toml").write_text(f'deadline = "{given}"\ndrain = 0.5')
+    assert config(aip)["deadline"] == (seconds, "aip.toml")
+    assert config(aip)["drain"] == (0.5, "aip.toml")
+    monkeypatch.setenv("AIP_DRAIN", given)
+    assert config(aip)["drain"] == (seconds, "AIP_DRAIN")
+    assert config(aip, "--deadline", given)["deadline"] == (seconds, "--deadline")
+    (aip.folder / "aip.toml").write_text("deadline = true")
+    refused = aip("config")
+    assert (refused.code, "write a number of seconds" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "nan", "0"])
+def test_a_time_that_is_none_is_refused(aip: Aip, given: str) -> None:
+    ran = aip("config", "--deadline", given)
+    assert ran.code == 2
+    assert "'--deadline'" in ran.err
+
+
 def test_pyproject_is_read_where_there_is_no_file_of_our_own(aip: Aip) -> None:
     project = aip.folder / "pyproject.toml"
     project.write_text('[tool.aip]\nstore = "sqlite:///p.db"\nno-fulltext = true')

@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from command import Aip, aip_process
 from openai_server import OpenAIServer
 from stored import texts
 
-from aip_pipeline import Ingestion, IngestSettings
+from aip_pipeline import EmbedderUnavailable, Ingestion, IngestSettings
 
 Answer = Callable[[list[str]], Awaitable[web.Response]]
 DOWN = web.HTTPServiceUnavailable
@@ -121,6 +122,23 @@ async def test_an_interrupt_in_an_outage_waits_for_what_is_on_the_wire(
         report = await asyncio.wait_for(going, 5)
     assert run.interrupted
     assert report.embedded == 2 * 16 - 3, "the canaries went with the first"
+
+
+async def test_a_run_gives_up_a_lost_server_after_its_deadline(tmp_path: Path) -> None:
+    path, sent = write(tmp_path), 0
+
+    async def answer(inputs: list[str]) -> web.Response:
+        nonlocal sent
+        sent += 1
+        if sent == 1:
+            return embedded(inputs)
+        raise DOWN
+
+    async with answering(answer) as url:
+        run = run_of(path, url, deadline_s=0.5)
+        with pytest.raises(EmbedderUnavailable, match=r"deadline of 0\.5 s"):
+            await asyncio.wait_for(run.run(), 10)
+    assert run.report.embedded == 13, "the canaries went with the first 16"
 
 
 async def test_an_interrupt_does_not_wait_until_a_busy_server_admits_more(

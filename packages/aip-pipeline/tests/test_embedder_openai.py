@@ -217,6 +217,20 @@ async def test_embedder_recovers_once_the_server_is_up() -> None:
         assert (await embedder.embed(["a"])).shape == (1, 16)
 
 
+async def test_a_server_that_went_away_is_waited_for_as_long_as_asked() -> None:
+    async with OpenAIServer() as server:
+        embedder = at(server, deadline_s=0.5)
+        await embedder.__aenter__()
+        await embedder.embed(["a"])
+    try:
+        began = time.monotonic()
+        with pytest.raises(errors.EmbedderUnavailable, match=r"deadline of 0\.5 s"):
+            await embedder.embed(["b"])
+        assert time.monotonic() - began < 3
+    finally:
+        await embedder.__aexit__(None, None, None)
+
+
 async def test_cancelled_first_call_lets_the_next_one_try() -> None:
     async with OpenAIServer(delay_s=0.02) as server, at(server) as embedder:
         first = asyncio.create_task(embedder.embed(["a"]))

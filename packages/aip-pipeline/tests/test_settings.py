@@ -19,6 +19,7 @@ from aip_pipeline._settings import IngestOptions
         ({"concurrency": 0}, "concurrency must be at least 1"),
         ({"dimensions": 0}, "dimensions must be at least 1"),
         ({"max_memory_bytes": 1000}, "max_memory_bytes must be at least"),
+        ({"deadline_s": 0.0}, "deadline_s must be at least 0.001"),
         ({"clean": "nfd"}, "clean must be one of .*'nfc'.*not 'nfd'"),
         ({"format": "doc"}, "format must be one of .*'jsonl'.*not 'doc'"),
         ({"encoding": "latin-99"}, "encoding 'latin-99' is not known to Python"),

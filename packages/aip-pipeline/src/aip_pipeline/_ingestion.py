@@ -201,6 +201,7 @@ class Ingestion:
                 concurrency=settings.concurrency,
                 rpm=settings.rpm,
                 tpm=settings.tpm,
+                deadline_s=settings.deadline_s,
             )
             self._embedder = await stack.enter_async_context(embedder)
             self._canary = CanaryCheck(embedder.spec)

@@ -26,6 +26,7 @@ class IngestSettings:
         concurrency: requests in flight, or "adaptive" to find the server's limit.
         rpm: requests a minute that the server admits; None when not known.
         tpm: tokens a minute that the server admits; None when not known.
+        deadline_s: how long a server that answered and went away is waited for.
         clean: "nfc" normalizes text and drops control characters; "none" does not.
         fulltext: keep a full-text index; None follows an existing store, else True.
         format: "auto", or the name of a format of aip-readers.
@@ -54,6 +55,7 @@ class IngestSettings:
     concurrency: int | Literal["adaptive"] = "adaptive"
     rpm: int | None = None
     tpm: int | None = None
+    deadline_s: float = 600.0
     clean: Literal["nfc", "none"] = "nfc"
     fulltext: bool | None = None
     format: Format = "auto"
@@ -120,6 +122,7 @@ class IngestOptions(TypedDict, total=False):
     concurrency: int | Literal["adaptive"]
     rpm: int | None
     tpm: int | None
+    deadline_s: float
     clean: Literal["nfc", "none"]
     fulltext: bool | None
     format: Format
@@ -142,6 +145,7 @@ _LOWEST = {
     "concurrency": 1,
     "rpm": 1,
     "tpm": 1,
+    "deadline_s": 0.001,
     "max_memory_bytes": MIB,
     "max_tokens": 0,
     "max_cost": 0,

@@ -19,6 +19,7 @@ from aip_pipeline._report import IngestReport
 from aip_pipeline.cli._json_log import json_log
 from aip_pipeline.cli._main import BUDGET_SPENT, DEAD_LETTERS, INTERRUPTED, OK
 from aip_pipeline.cli._options import (
+    Duration,
     Size,
     json_option,
     option,
@@ -68,10 +69,17 @@ class _Ingest(click.Command):
 @click.option("--yes", is_flag=True, help="Prune also what looks like a mistake.")
 @option(
     "--drain",
-    type=click.FloatRange(0),
+    type=Duration(0),
     default=25.0,
     metavar="SECONDS",
     help="Longest wait, after Ctrl-C, for what is in flight.",
+)
+@option(
+    "--deadline",
+    type=Duration(0, min_open=True),
+    default=600.0,
+    metavar="SECONDS",
+    help="Longest wait, such as 10m, for a server that answered before and went away.",
 )
 @click.option(
     "--report",

@@ -28,6 +28,7 @@ else:  # generic only in later releases than the oldest admitted
 F = TypeVar("F", bound=Callable[..., object])
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DECLARED: set[str] = set()
 
 
@@ -48,6 +49,22 @@ class Size(SizeParam):
         if found is None:
             self.fail(f"{value!r} is not a size: write 64M, 512K or 1G", param, ctx)
         return int(found.group(1)) * _UNITS[found.group(2).upper()]
+
+
+class Duration(click.FloatRange):
+    """A time in seconds, such as 25, 90s, 10m or 1h."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a duration."""
+        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([smh]?)", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is not a time: write 25, 90s, 10m or 1h", param, ctx)
+        seconds = float(found.group(1)) * _SECONDS[found.group(2)]
+        return float(super().convert(seconds, param, ctx))
 
 
 class Concurrency(ConcurrencyParam):
@@ -113,6 +130,8 @@ class Setting(click.Option):
             wanted = "true or false"
         elif isinstance(self.type, Size | Concurrency):
             accepted, wanted = (int, str), "an integer or a string"
+        elif isinstance(self.type, Duration):
+            accepted, wanted = (int, float, str), "a number of seconds or a string"
         elif isinstance(self.type, click.types.IntParamType):
             accepted, wanted = (int,), "an integer"
         elif isinstance(self.type, click.types.FloatParamType):

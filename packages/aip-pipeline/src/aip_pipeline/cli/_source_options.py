@@ -15,6 +15,7 @@ from aip_readers import Format
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_FIELDS = {"max_memory": "max_memory_bytes", "deadline": "deadline_s"}
 _DEFAULT = IngestSettings()
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -105,8 +106,9 @@ def settings_of(given: dict[str, Any]) -> IngestSettings:
         ConfigError: a setting is out of range.
     """
     fields = dict(given)
-    if "max_memory" in fields:
-        fields["max_memory_bytes"] = fields.pop("max_memory")
+    for name, field in _FIELDS.items():
+        if name in fields:
+            fields[field] = fields.pop(name)
     fields["fulltext"] = False if fields.pop("no_fulltext") else None
     try:
         return IngestSettings(**fields)

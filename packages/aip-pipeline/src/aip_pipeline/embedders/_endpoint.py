@@ -25,6 +25,7 @@ class Endpoint:
         concurrency: requests in flight at once, or ``"adaptive"``.
         rpm: requests per minute, or None for no such limit.
         tpm: tokens per minute, or None for no such limit.
+        deadline_s: how long a server that went away is waited for.
 
     Raises:
         ConfigError: an address, key or number that cannot be right.
@@ -35,6 +36,7 @@ class Endpoint:
     concurrency: Concurrency = "adaptive"
     rpm: float | None = None
     tpm: float | None = None
+    deadline_s: float = 600.0
 
     def __post_init__(self) -> None:
         """Refuse what the server or its client would trip over later."""
@@ -45,7 +47,12 @@ class Endpoint:
                 f"{VENDOR} needs a key: set {' or '.join(KEY_VARIABLES)}, or give the "
                 "base URL of a server of your own"
             )
-        limits = {"concurrency": self.concurrency, "rpm": self.rpm, "tpm": self.tpm}
+        limits: dict[str, float | str | None] = {
+            "concurrency": self.concurrency,
+            "rpm": self.rpm,
+            "tpm": self.tpm,
+        }
+        limits["deadline_s"] = self.deadline_s
         for name, value in limits.items():
             if value not in {None, "adaptive"} and not _positive(value):
                 raise ConfigError(f"{name} must be above 0, not {value!r}")

@@ -24,6 +24,7 @@ def open_embedder(
     concurrency: Concurrency = "adaptive",
     rpm: float | None = None,
     tpm: float | None = None,
+    deadline_s: float = 600.0,
 ) -> Embedder:
     """Make the embedder that *spec* names; ``async with`` loads or connects it.
 
@@ -37,6 +38,7 @@ def open_embedder(
         concurrency: requests in flight at once, or ``"adaptive"``.
         rpm: requests per minute to stay within.
         tpm: tokens per minute to stay within.
+        deadline_s: how long to wait for a server that answered before and went away.
 
     Raises:
         ConfigError: no such embedder, an option it cannot take, or no key.
@@ -67,6 +69,7 @@ def open_embedder(
             concurrency=concurrency,
             rpm=rpm,
             tpm=tpm,
+            deadline_s=deadline_s,
         )
         return OpenAIEmbedder(asked, endpoint=endpoint)
     raise ConfigError(f"unknown embedder {spec!r}: use 'local' or 'openai:MODEL'")

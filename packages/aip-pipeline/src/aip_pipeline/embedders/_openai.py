@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 PROFILE: Final = BatchProfile(max_texts=2048, max_tokens=300_000, max_bytes=1 << 20)
 ADAPTIVE_IN_FLIGHT: Final = 32
 FIRST_DEADLINE_S: Final = 15.0
-DEADLINE_S: Final = 600.0
 # With the client's backoff: 30 s for a server that has answered before, 3 s for one
 # that has not, and 3 s of 500s until harmless texts tell whether the texts are bad.
 ATTEMPTS: Final = 12
@@ -165,7 +164,7 @@ class OpenAIEmbedder:
             first = await self._knock(batch)
             if first is not None:
                 return first
-        return await self._ask(batch, deadline_s=DEADLINE_S)
+        return await self._ask(batch, deadline_s=self._endpoint.deadline_s)
 
     async def __aenter__(self) -> Self:
         end = self._endpoint
@@ -175,7 +174,7 @@ class OpenAIEmbedder:
             headers=end.headers,
             concurrency=end.concurrency,
             rate=Rate(requests=end.rpm, tokens=end.tpm, per_s=60) if limited else None,
-            deadline_s=DEADLINE_S,
+            deadline_s=end.deadline_s,
             retry=Retry(stop=self._stop),
         )
         self._client = await client.__aenter__()
@@ -216,7 +215,8 @@ class OpenAIEmbedder:
             if self._failure is not None and self._failures > seen:
                 raise self._failure
             try:
-                return await self._ask(batch, deadline_s=FIRST_DEADLINE_S)
+                first_s = min(FIRST_DEADLINE_S, self._endpoint.deadline_s)
+                return await self._ask(batch, deadline_s=first_s)
             except EmbedderRefused as refusal:
                 if refusal.status not in _PERHAPS_SETTINGS:
                     raise
