@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from command import Aip
 
+from aip_pipeline import IngestSettings
+
 
 def config(aip: Aip, *args: str) -> dict[str, tuple[object, str]]:
     ran = aip("config", "--json", *args)
@@ -27,6 +29,33 @@ def test_flags_beat_the_environment_which_beats_the_file(
     assert config(aip)["chunk_size"] == (300, "AIP_CHUNK_SIZE")
     assert config(aip, "--chunk-size", "200")["chunk_size"] == (200, "--chunk-size")
     assert config(aip)["chunk_overlap"] == (40, "aip.toml")
+
+
+def test_a_wrong_setting_is_called_as_it_was_given(
+    aip: Aip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*args: str) -> str:
+        ran = aip("ingest", "notes", *args)
+        assert ran.code == 2
+        return ran.err.removeprefix("aip: error: ").rpartition(": see ")[0]
+
+    half = "must be at most half of"
+    assert said("--chunk-overlap", "900") == (
+        f"--chunk-overlap (900) {half} --chunk-size (1000)"
+    )
+    assert said("--max-memory", "1K") == (
+        "--max-memory must be at least 1048576, not 1024"
+    )
+    assert said("--max-cost", "1") == (
+        "--max-cost needs --price: what a million tokens cost"
+    )
+    assert said("--encoding", "x") == "--encoding 'x' is not known to Python"
+    (aip.folder / "aip.toml").write_text("chunk_size = 300")
+    monkeypatch.setenv("AIP_CHUNK_OVERLAP", "200")
+    assert said() == f"AIP_CHUNK_OVERLAP (200) {half} chunk-size in aip.toml (300)"
+    assert "see `aip plan --help`" in aip("plan", "notes").err
+    with pytest.raises(ValueError, match=r"^max_memory_bytes must be at least 1048576"):
+        IngestSettings(max_memory_bytes=1024)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
 from aip_readers import Format, read_chunks
 
 MIB = 1 << 20
+
+
+class Name(str):
+    """Mark, in a sentence, the name of a setting."""
+
+    __slots__ = ()
+
+
+class SettingError(ValueError):
+    """Refuse settings that cannot work.
+
+    Args:
+        parts: a sentence in pieces, of which each setting is one, a `Name`.
+
+    >>> SettingError(Name("rpm"), " is odd").told(lambda name: f"--{name}")
+    '--rpm is odd'
+    """
+
+    def __init__(self, *parts: str) -> None:
+        super().__init__("".join(parts))
+        self._parts = parts
+
+    def told(self, spelled: Callable[[str], str]) -> str:
+        """Return the sentence with each setting as whoever set it calls it."""
+        return "".join(
+            spelled(part) if isinstance(part, Name) else part for part in self._parts
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +70,7 @@ class IngestSettings:
         yes: prune also what looks like a mistake.
 
     Raises:
-        ValueError: a setting is out of range.
+        ValueError: a setting is out of range; a `SettingError`.
     """
 
     store: str = "sqlite:///aip.db"
@@ -74,19 +102,27 @@ class IngestSettings:
         for name, low in _LOWEST.items():
             value = getattr(self, name)
             if isinstance(value, int | float) and value < low:
-                raise ValueError(f"{name} must be at least {low}, not {value}")
+                raise SettingError(Name(name), f" must be at least {low}, not {value}")
         if self.chunk_overlap > self.chunk_size // 2:
-            raise ValueError(
-                f"chunk_overlap ({self.chunk_overlap}) must be at most half of "
-                f"chunk_size ({self.chunk_size})"
+            raise SettingError(
+                Name("chunk_overlap"),
+                f" ({self.chunk_overlap}) must be at most half of ",
+                Name("chunk_size"),
+                f" ({self.chunk_size})",
             )
         for name, known in (("clean", ("nfc", "none")), ("format", get_args(Format))):
             value = getattr(self, name)
             if value not in known:
-                raise ValueError(f"{name} must be one of {known}, not {value!r}")
-        read_chunks("", encoding=self.encoding)  # opens nothing; refuses what it must
+                said = f" must be one of {known}, not {value!r}"
+                raise SettingError(Name(name), said)
+        try:
+            read_chunks("", encoding=self.encoding)  # opens nothing
+        except ValueError as error:
+            said = str(error).removeprefix("encoding ")
+            raise SettingError(Name("encoding"), f" {said}") from error
         if self.max_cost is not None and self.price is None:
-            raise ValueError("max_cost needs price: what a million tokens cost")
+            said = ": what a million tokens cost"
+            raise SettingError(Name("max_cost"), " needs ", Name("price"), said)
 
     def token_limit(self) -> int | None:
         """Return the bound on tokens: the smaller of the two given, or None."""

@@ -175,6 +175,17 @@ def variable(name: str) -> str:
     return "AIP_" + name.removeprefix("--").replace("-", "_").upper()
 
 
+def spelled(ctx: click.Context, name: str) -> str:
+    """Name an option as it was given: its flag, its variable, or its key in a file."""
+    flag = "--" + name.replace("_", "-")
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.ENVIRONMENT:
+        return variable(flag)
+    if source is ParameterSource.DEFAULT_MAP:
+        return f"{flag.removeprefix('--')} in {settings_file(ctx).name}"
+    return flag
+
+
 def option(name: str, *more: str, **settings: Any) -> Callable[[F], F]:
     """Declare an option that the environment and the settings file set too."""
     defaults = {"envvar": variable(name), "show_envvar": True, "show_default": True}

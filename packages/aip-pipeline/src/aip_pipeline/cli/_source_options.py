@@ -9,8 +9,13 @@ from typing import Any, TypeVar, get_args
 import click
 
 from aip_pipeline._errors import ConfigError
-from aip_pipeline._settings import IngestSettings
-from aip_pipeline.cli._options import Concurrency, option, store_option
+from aip_pipeline._settings import IngestSettings, SettingError
+from aip_pipeline.cli._options import (
+    Concurrency,
+    option,
+    spelled,
+    store_option,
+)
 from aip_readers import Format
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -112,5 +117,7 @@ def settings_of(given: dict[str, Any]) -> IngestSettings:
     fields["fulltext"] = False if fields.pop("no_fulltext") else None
     try:
         return IngestSettings(**fields)
-    except ValueError as error:
-        raise ConfigError(f"{error}: see `aip ingest --help`") from error
+    except SettingError as error:
+        ctx, options = click.get_current_context(), {v: k for k, v in _FIELDS.items()}
+        said = error.told(lambda field: spelled(ctx, options.get(field, field)))
+        raise ConfigError(f"{said}: see `{ctx.command_path} --help`") from error
