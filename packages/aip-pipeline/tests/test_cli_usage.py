@@ -171,6 +171,36 @@ def test_prune_refuses_and_obeys(aip: Aip, folder: Path) -> None:
     assert len(texts(folder.parent / "aip.db")) == 1
 
 
+@pytest.mark.parametrize("gone", ["notes", "notes/tea.txt"])
+def test_a_path_that_is_gone_is_pruned_by_its_own_name_where_that_is_meant(
+    aip: Aip, folder: Path, gone: str
+) -> None:
+    (folder.parent / "other.txt").write_text("Warm the pot first.")
+    assert aip("ingest", "notes", "other.txt").code == 0
+    names = [folder / "tea.txt"] if "tea" in gone else [*folder.iterdir()]
+    for path in names:
+        path.unlink()
+    if gone == "notes":
+        folder.rmdir()
+    for flags in ([], ["--prune"]):
+        refused = aip("ingest", gone, "other.txt", *flags)
+        assert (refused.code, refused.out) == (2, "")
+        line = only_line(refused.err)
+        assert f"no such file or folder at {gone}, from which the store still" in line
+        assert f"holds {len(names)} of its 3 sources: is a disk not mounted?" in line
+        assert "aip ingest with --prune --yes removes" in line
+    assert aip("plan", gone).err == aip("ingest", gone).err
+    assert len(texts(folder.parent / "aip.db")) == 3
+    done = aip("ingest", gone, "--prune", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert f"removed {len(names)} chunk" in done.out
+    assert "Nothing else was to be read." in done.out
+    assert len(texts(folder.parent / "aip.db")) == 3 - len(names)
+    again = aip("ingest", gone, "--prune", "--yes")
+    assert again.code == 2
+    assert f"no such file or folder at {gone}: check the path" in again.err
+
+
 def test_a_refused_prune_still_sums_up_what_was_done(aip: Aip, folder: Path) -> None:
     aip("ingest", "notes")
     (folder / "tea.txt").unlink()

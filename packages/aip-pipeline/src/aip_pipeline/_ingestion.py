@@ -23,12 +23,13 @@ from aip_pipeline._pruning import (
     check_prune,
     forget_vanished,
     look_for_vanished,
+    sources_to_read,
 )
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._report import IngestReport
 from aip_pipeline._sampling import Sample
 from aip_pipeline._settings import IngestSettings
-from aip_pipeline._sources import Source, check_sources, paths_of
+from aip_pipeline._sources import Source, paths_of
 from aip_pipeline._spending import TokenBudget
 from aip_pipeline._waiting import ended, first_error, joined, settle
 from aip_pipeline._writing import Canaries, Committed, Vectors, Writer
@@ -164,7 +165,7 @@ class Ingestion:
         started, outcome = monotonic(), "failed"
         self._log.started(self.settings, sources=len(self.sources))
         try:
-            check_sources(self.sources)
+            self._to_read = sources_to_read(self.sources, settings=self.settings)
             await self._run()
             outcome = self._ended()
         finally:
@@ -315,7 +316,7 @@ class Ingestion:
                 max_page_bytes=min(1 << 19, self.settings.max_memory_bytes // 16),
                 vector_bytes=self._vector_bytes,
             )
-            for page in reader.pages(self.sources):
+            for page in reader.pages(self._to_read):
                 self.read_bytes = reader.read_bytes
                 accepted = asyncio.run_coroutine_threadsafe(self._accept(page), loop)
                 try:

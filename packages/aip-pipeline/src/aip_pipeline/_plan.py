@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from aip_pipeline._canary import CANARY_TEXTS
-from aip_pipeline._pruning import look_for_vanished
+from aip_pipeline._pruning import look_for_vanished, sources_to_read
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._settings import IngestSettings
-from aip_pipeline._sources import Source, check_sources, paths_of
+from aip_pipeline._sources import Source, paths_of
 from aip_pipeline._spending import MOST_TOKENS_PER_BYTE
 from aip_pipeline._tokens import HIGHEST, LOWEST, TokenEstimate
 from aip_pipeline.embedders import BatchProfile, Embedder, open_embedder
@@ -69,7 +69,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
         ConfigError: a source or setting cannot be right.
         SpaceMismatch: the store holds another embedder's vectors.
     """
-    check_sources(sources)
+    sources = sources_to_read(sources, settings=settings)
     embedder = open_embedder(
         settings.embedder,
         base_url=settings.base_url,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from glob import has_magic
 from typing import NamedTuple
 
-from aip_pipeline._errors import PruneRefused
-from aip_pipeline.stores import Store, Write
+from aip_pipeline._errors import ConfigError, PruneRefused
+from aip_pipeline._settings import IngestSettings
+from aip_pipeline._sources import Source, check_sources, paths_of
+from aip_pipeline.stores import Store, Write, open_store
 from aip_readers import covers
 
 MAX_PRUNED_SHARE = 0.2  # more than this is likelier a disk that is not mounted
@@ -35,6 +38,45 @@ class Vanished(NamedTuple):
         """
         more = self.vanished - len(self.named)
         return ", ".join(self.named) + (f" and {more:,} more" if more else "")
+
+
+def sources_to_read(
+    sources: Sequence[Source], *, settings: IngestSettings
+) -> Sequence[Source]:
+    """Return the sources, but for paths that are gone and are to be pruned.
+
+    A path that is gone could not be listed, so `prune` alone is not enough for it.
+
+    Raises:
+        ConfigError: a source is not there, and is not to be pruned.
+    """
+    gone = [path for path in paths_of(sources) if not os.path.lexists(path)]
+    gone = [path for path in gone if not has_magic(path) and _held(path, settings)]
+    left = [source for source in sources if source not in gone]
+    if left or not gone:
+        check_sources(left)
+    return left
+
+
+def _held(path: str, settings: IngestSettings) -> bool:
+    """Tell whether the store holds what was at a path that is gone.
+
+    Raises:
+        ConfigError: it does, and may not be pruned.
+    """
+    store = open_store(settings.store, create=False)
+    if not store.exists():
+        return False
+    with store:
+        found = look_for_vanished([path], store)
+    if found.vanished and not (settings.prune and settings.yes):
+        raise ConfigError(
+            f"no such file or folder at {path}, from which the store still holds "
+            f"{found.vanished:,} of its {found.stored:,} sources: is a disk not "
+            "mounted? If it is really gone, aip ingest with --prune --yes removes what "
+            "it held; nothing was read"
+        )
+    return found.vanished > 0
 
 
 def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:

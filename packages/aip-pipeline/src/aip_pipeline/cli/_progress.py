@@ -213,7 +213,8 @@ def _next_step(run: Ingestion) -> str:
         return f'Next: aip search "your question"{where}'
     if run.report.sources:
         return "Nothing was stored: what was read holds no text."
-    return "Nothing to read there: no file with a suffix that aip knows."
+    why = "to read there: no file with a suffix that aip knows"
+    return f"Nothing {'else was to be read' if run.report.deleted else why}."
 
 
 def describe(letter: DeadLetter) -> str:
