@@ -122,6 +122,18 @@ def test_files_that_a_folder_passes_over_are_in_the_page(aip: Aip) -> None:
     assert ".x4" not in words
 
 
+def test_what_was_pruned_is_not_said_to_answer(aip: Aip) -> None:
+    (aip.folder / "in").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (aip.folder / "in" / name).write_text(f"Boil {name}.")
+    aip("ingest", "in")
+    (aip.folder / "in" / "b.txt").unlink()
+    assert aip("ingest", "in", "--prune", "--report", "r.html").code == 1
+    assert "1 sourcesvanished; they still answer" in read(Path("r.html")).words
+    assert aip("ingest", "in", "--prune", "--yes", "--report", "r.html").code == 0
+    assert "1 sourcesvanished, and removed" in read(Path("r.html")).words
+
+
 def test_a_page_that_cannot_be_written_is_told_first(aip: Aip) -> None:
     (aip.folder / "a.txt").write_text("Boil water.")
     ran = aip("ingest", "a.txt", "--report", "no/r.html")
