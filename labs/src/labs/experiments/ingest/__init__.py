@@ -63,7 +63,8 @@ def bench(name: str, *, form: Form) -> tuple[Row, ...]:
     parts=tuple(BENCHES),
     brief=(
         "memory up to 100 MB instead of 1 GB, a limit of tokens over 50 MB instead of "
-        "100, 25 kills instead of 200, 4 seeds of faults instead of 10; the script is "
+        "100, a limit of slots over 400 MB instead of 1 GB, 25 kills instead of 200, 4 "
+        "seeds of faults instead of 10; the script is "
         "run beside for cost and memory only."
     ),
 )

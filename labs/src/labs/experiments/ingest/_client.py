@@ -117,6 +117,11 @@ def lawful(source: Path, database: Path, url: str) -> list[str]:
     return [sys.executable, "-m", f"{HERE}._lawful", *files, *more]
 
 
+def saturate(url: str, *, requests: int) -> list[str]:
+    """Give the command of who only keeps the server's slots waiting."""
+    return [sys.executable, "-m", f"{HERE}._saturate", url, str(requests)]
+
+
 def slack(form: Form) -> float:
     """Give the factor by which bars of time are widened."""
     return form.pick(quick=QUICK_SLACK, whole=1.0)
