@@ -360,7 +360,7 @@ async def test_a_waiter_that_left_is_passed_over_at_the_close() -> None:
 async def test_a_batch_ends_before_it_has_too_many_bytes() -> None:
     profile = BatchProfile(max_texts=9, max_tokens=99, max_bytes=10)
     batcher = Batcher(lambda: profile, max_texts=9)
-    fresh = [Fresh(bytes([n]), "é" * 3) for n in range(3)]
+    fresh = [Fresh(bytes([n]), "é" * 3, 6) for n in range(3)]
     batcher.put(Ticket(Page(fresh=fresh), len(fresh)))
     batcher.close(workers=1)
     sizes = []

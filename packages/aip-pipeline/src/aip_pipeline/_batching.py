@@ -68,8 +68,7 @@ class Batcher:
 
     def put(self, ticket: Ticket) -> None:
         """Take a page's fresh texts."""
-        for text_hash, text in ticket.page.fresh:
-            n_bytes = len(text) if text.isascii() else len(text.encode())
+        for text_hash, text, n_bytes in ticket.page.fresh:
             if self._filling_bytes + n_bytes > self._max_bytes:
                 self.flush()
             self._filling.append(Item(text_hash, text, ticket))

@@ -10,19 +10,19 @@ from stat import S_ISREG
 HASH_BYTES = 16  # 2**64 texts before a collision is likely
 
 
-def text_hasher(spec: str) -> Callable[[str], bytes]:
-    """Return a function that names a clean text within one embedder's space.
+def text_hasher(spec: str) -> Callable[[bytes], bytes]:
+    """Return a function that names a clean text, in UTF-8, in one embedder's space.
 
     The same text gets the same name wherever it stands, so it is paid for once.
 
-    >>> text_hasher("local")("a") == text_hasher("openai:m")("a")
+    >>> text_hasher("local")(b"a") == text_hasher("openai:m")(b"a")
     False
     """
     seed = blake2b(spec.encode() + b"\0", digest_size=HASH_BYTES)
 
-    def name(text: str) -> bytes:
+    def name(text: bytes) -> bytes:
         mine = seed.copy()
-        mine.update(text.encode())
+        mine.update(text)
         return mine.digest()
 
     return name

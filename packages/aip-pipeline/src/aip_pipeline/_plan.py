@@ -116,8 +116,8 @@ def _stores(settings: IngestSettings, *, spec: str) -> Iterator[tuple[Store, Sto
 
 
 def _add(found: Plan, page: Page, scratch: Store, estimate: TokenEstimate) -> None:
-    seen = scratch.known([name for name, _ in page.fresh])
-    fresh = [(name, text.encode()) for name, text in page.fresh if name not in seen]
+    seen = scratch.known([name for name, _, _ in page.fresh])
+    fresh = [(n, text.encode()) for n, text, _ in page.fresh if n not in seen]
     scratch.commit(Write(vectors=[(name, b"") for name, _ in fresh]))
     found.chunks += page.read
     found.to_embed += len(fresh)

@@ -50,10 +50,11 @@ METADATA_OVERHEAD = 300  # a dict of one key and its value
 
 
 class Fresh(NamedTuple):
-    """Hold one text to embed, by its hash."""
+    """Hold one text to embed, by its hash; its bytes are those of UTF-8."""
 
     text_hash: bytes
     text: str
+    n_bytes: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Page:
 
     Args:
         parts: what the store will be told.
-        fresh: hash and text of what must be embedded first; each text once.
+        fresh: what must be embedded first; each text once.
         cost_bytes: memory that the page holds until it is stored.
         sources: sources that this page completes, or found unchanged.
         read: chunks in the parts, and damaged stretches that gave none.
@@ -141,6 +142,7 @@ class PageReader:
         self._vector_bytes = vector_bytes
         self._overhead_bytes = CHUNK_OVERHEAD_BYTES + vector_bytes()
         self._page = Page()
+        self._texts: dict[bytes, Fresh] = {}  # of the page, by their hashes
         self._part: Part | None = None
         # A source that could not even be opened is tried again by the next run, and
         # the version that is stored goes on answering.
@@ -289,8 +291,11 @@ class PageReader:
         if self._keep is not None and not self._keep(chunk):
             part.filtered += 1
         else:
+            encoded = text.encode()
+            text_hash = self._hash(encoded)
             part.chunks.append(chunk)
-            part.hashes.append(self._hash(text))
+            part.hashes.append(text_hash)
+            self._texts[text_hash] = Fresh(text_hash, text, len(encoded))
             page.cost_bytes += sys.getsizeof(text) + self._overhead_bytes
         return self._page_full()
 
@@ -365,7 +370,7 @@ class PageReader:
         self._close_part()
         page, self._page = self._page, Page()
         self._overhead_bytes = CHUNK_OVERHEAD_BYTES + self._vector_bytes()
-        page.fresh = self._claim(page)
+        page.fresh = self._claim()
         if before is not None:
             self._part = Part(
                 uri=before.uri,
@@ -378,26 +383,22 @@ class PageReader:
             )
         return page
 
-    def _claim(self, page: Page) -> list[Fresh]:
+    def _claim(self) -> list[Fresh]:
         """Pick the texts that nobody has embedded or is embedding; claim them.
 
         Claims are looked at before the store: a claim is given up only after its
         vector is durable, so a text missing from both was never embedded.
         """
-        texts = {
-            text_hash: chunk.text
-            for part in page.parts
-            for chunk, text_hash in zip(part.chunks, part.hashes, strict=True)
-        }
+        texts, self._texts = self._texts, {}
         unclaimed = [text_hash for text_hash in texts if text_hash not in self._claimed]
         asked = unclaimed
         if self._ever_claimed is not None:
             asked = self._ever_claimed.maybe(unclaimed)
             self._ever_claimed.add(unclaimed)
         known = self._store.known(asked)
-        fresh = [Fresh(name, texts[name]) for name in unclaimed if name not in known]
-        self._claimed.update(name for name, _ in fresh)
-        return fresh
+        fresh = [name for name in unclaimed if name not in known]
+        self._claimed.update(fresh)
+        return [texts[name] for name in fresh]
 
 
 def _is_text(name: str) -> bool:

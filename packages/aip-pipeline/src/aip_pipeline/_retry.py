@@ -141,7 +141,7 @@ class _Retry:
 
     async def page(self, letters: Sequence[DeadLetter]) -> None:
         """Embed what has text and is not known; settle all in one transaction."""
-        texts = {self._hash(one.text): one.text for one in letters if one.text}
+        texts = {self._hash(one.text.encode()): one.text for one in letters if one.text}
         known = await asyncio.to_thread(self._store.known, list(texts))
         fresh = [(name, text) for name, text in texts.items() if name not in known]
         settled, poison = Settled(), dict[bytes, Poison]()
@@ -196,7 +196,7 @@ class _Retry:
         if not letter.text:
             settled.read_again.append(number)
             return letter
-        name = self._hash(letter.text)
+        name = self._hash(letter.text.encode())
         if name not in poison:
             settled.stored.append((number, name))
             return None

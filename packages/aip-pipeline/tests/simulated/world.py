@@ -146,7 +146,7 @@ class World:
 
     def _check_costs(self, asked: Asked, *, before: set[bytes], returned: bool) -> None:
         """Nothing is paid for twice but what a stop left undone (law 1)."""
-        given = {self._hash(text) for text in asked.given}
+        given = {self._hash(text.encode()) for text in asked.given}
         assert not given & before, "embedded again, though it was durable"
         assert max(asked.given.values(), default=1) == 1, "embedded twice in one run"
         lost = given - self.durable(self._path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from aip_pipeline._json import decode as read_json, encode
@@ -90,11 +91,20 @@ def decode(
     import numpy as np  # noqa: PLC0415
 
     vectors = np.frombuffer(b"".join(rows), "<f4").reshape(count, -1)
+    _check_finite(vectors)
+    return vectors, _tokens(answer)
+
+
+def _check_finite(vectors: NDArray[np.float32]) -> None:
+    import numpy as np  # noqa: PLC0415  # as above
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        if isfinite(np.add.reduce(vectors, axis=None)):
+            return  # what is not finite stays so in every sum
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        bad = count - int(finite.sum())
-        raise NotFinite(f"NaN or infinity in {bad} of {count} vectors")
-    return vectors, _tokens(answer)
+        bad = len(vectors) - int(finite.sum())
+        raise NotFinite(f"NaN or infinity in {bad} of {len(vectors)} vectors")
 
 
 def nothing(*, dimensions: int) -> NDArray[np.float32]:

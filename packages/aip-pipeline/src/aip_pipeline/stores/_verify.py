@@ -213,9 +213,12 @@ def _vector_fault(embedding: int | None, bad: str | None) -> str | None:
 
 
 def _chunk_fault(
-    name: Callable[[str], bytes], text: bytes, text_hash: bytes, metadata: bytes | None
+    name: Callable[[bytes], bytes],
+    text: bytes,
+    text_hash: bytes,
+    metadata: bytes | None,
 ) -> str | None:
-    if name(text.decode(errors="replace")) != text_hash:
+    if name(text) != text_hash:
         return "its text is not the one that its hash names"
     try:
         json.loads(metadata or b"{}")
