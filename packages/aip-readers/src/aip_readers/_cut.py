@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ._graphemes import is_safe_cut
 
 FIRST_OF_WORD = re.compile(r"\s(?=\S)")
 NONSPACE = re.compile(r"\S")
-_SENTENCE_ENDS = ". ", "? ", "! ", ".\n", "?\n", "!\n", ".\r", "?\r", "!\r"
+_SENTENCE_ENDS = "? ", "! ", ".\n", "?\n", "!\n", ".\r", "?\r", "!\r"
 _WIDE_ENDS = "。", "！", "？"  # noqa: RUF001  # these end sentences in CJK text
 SLACK = 4
 """Raw characters looked at for each character of a chunk, at most."""
 _ROUNDS = 4
 
 
-def breaks(raw: str, low: int, high: int) -> tuple[int, ...]:
-    """Return the last ends before *high*, best first: paragraph, sentence, line, word.
+_NEW = 8
+"""Characters after a usual chunk of which one at least is no space."""
 
-    Those at or below *low* are none.
+
+def breaks(raw: str, low: int, high: int) -> Iterator[int]:
+    """Yield the last ends before *high*, best first: paragraph, sentence, line, word.
+
+    Those at or below *low* are none. After a paragraph there is nothing better.
     """
     end = raw.rfind("\n\n", low, high + 2)
-    if end < 0:
-        end = raw.rfind("\r\n\r\n", low, high + 4)
     if end > low:
-        return (end,)
-    ends = [raw.rfind(mark, low, high + 1) for mark in _SENTENCE_ENDS]
-    if not raw.isascii():
-        ends += [raw.rfind(mark, low, high) for mark in _WIDE_ENDS]
-    line = raw.rfind("\n", low, high + 1)
-    if line > 0 and raw[line - 1] == "\r":
+        yield end
+        return
+    # Searched many times: short, and no wider than what it holds.
+    near, size = raw[low : high + 4], high - low
+    if end < 0 and (end := near.rfind("\r\n\r\n")) > 0:
+        yield low + end
+        return
+    yield low + _sentence_end(near, size)
+    line = near.rfind("\n", 0, size + 1)
+    if line > 0 and near[line - 1] == "\r":
         line -= 1
-    return max(ends) + 1, line, raw.rfind(" ", low, high + 1)
+    yield low + line
+    yield low + near.rfind(" ", 0, size + 1)
+
+
+def _sentence_end(near: str, size: int) -> int:
+    end = near.rfind(". ", 0, size + 1)
+    # Only what ends after the last full stop is better, and that is soon searched.
+    rest = near[max(0, end) : size + 1]
+    for mark in _SENTENCE_ENDS:
+        if mark in rest:
+            end = max(end, near.rfind(mark, 0, size + 1))
+    if not rest.isascii():
+        for mark in _WIDE_ENDS:
+            end = max(end, near.rfind(mark, 0, size))
+    return end + 1
 
 
 class Cutter:
@@ -48,8 +68,40 @@ class Cutter:
         self.clean = clean
         self._cap = SLACK * size
         self.reach = 2 * self._cap + 8
+        # A run is of text that cleaning leaves alone or strips, and it leaves to
+        # next_start what may not bring anything new.
+        as_is = clean in (str, str.strip)
+        self.runs = as_is and 0 < overlap < size // 2 - _NEW
         # next_start looks at the text that is cut next.
         self._window, self._cleaned = "", ""
+
+    def run(self, raw: str, start: int) -> Iterator[tuple[str, str]]:
+        """Yield the usual chunks from *start* on, and what the next one has of each.
+
+        They are those of ``cut`` and ``next_start``. The first chunk that takes a
+        closer look, or more text, ends the run.
+        """
+        rfind, overlap, size = raw.rfind, self._overlap, self.size
+        half, tail = (size + 1) // 2, -overlap - 1
+        last = len(raw) - size - _NEW if self.runs else 0
+        while start < last:
+            low = start + half
+            end = rfind("\n\n", low, start + size + 2)
+            if end <= low or not " " < raw[end - 1] < "\x7f":
+                # One that outgrows its size has no word to go on from: no run.
+                end = before_space(raw, self._break(raw, start, start + size))
+            text = raw[start:end]
+            words = text[tail:]
+            words = words.lstrip() if words[0].isspace() else words.split(None, 1)[-1]
+            again = end - len(words)
+            if (
+                not start < end - overlap <= again
+                or (words[0] >= "\x7f" and not is_safe_cut(raw, again, start))
+                or (raw[end + 2].isspace() and raw[end : end + _NEW].isspace())
+            ):
+                break
+            yield text, words
+            start = again
 
     def cut(self, raw: str, start: int, *, final: bool) -> tuple[int, str]:
         """Return the end of the chunk that begins at *start*, and its clean text."""
@@ -61,9 +113,7 @@ class Cutter:
         if not as_is:
             high, text = self._fit(raw, start, high, text)
         whole = final and high == len(raw)
-        end = high if whole else self._break(raw, start, high)
-        while raw[end - 1].isspace():
-            end -= 1
+        end = before_space(raw, high if whole else self._break(raw, start, high))
         if as_is and start < end <= start + len(text):
             return end, text[: end - start]
         return end, self.clean(raw[start:end])
@@ -133,3 +183,18 @@ class Cutter:
         window = raw[low : low + self.size]
         self._window, self._cleaned = window, self.clean(window)
         return len(self._cleaned) <= len(window)
+
+
+def before_space(raw: str, end: int) -> int:
+    """Return *end*, or where the space before it begins."""
+    while raw[end - 1].isspace():
+        end -= 1
+    return end
+
+
+def nonspace(text: str, start: int) -> int:
+    """Return the place of the first character from *start* on that is no space."""
+    if start < len(text) and not text[start].isspace():
+        return start  # as most chunks begin; a search costs ten times the look
+    found = NONSPACE.search(text, start)
+    return found.start() if found else len(text)

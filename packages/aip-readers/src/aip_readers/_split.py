@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from ._clean import Cleaner, Form, cleaning, is_plain
-from ._cut import NONSPACE, Cutter
-from ._errors import ReadError
+from ._cut import Cutter, nonspace
+from ._document import Ahead, Document
 from ._records import Chunk, Record, source_of
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Splitter:
         """Yield the chunks of *records*; see ``split``."""
         cutter = self._cutter()
         stripping = self._cutter(clean=str.strip)
-        ahead = _Ahead(records)
+        ahead = Ahead(records)
         source: str | None = None
         ordinals = count(first_ordinal)
         try:
@@ -68,7 +67,8 @@ class Splitter:
                 elif record.source != source:
                     source, ordinals = record.source, count()
                 if record.key is None:
-                    yield from _Document(record, ahead, cutter).chunks(ordinals)
+                    document = Document(record, ahead, cutter)
+                    yield from chain.from_iterable(document.runs(ordinals))
                 elif isinstance(cutter, Cutter) and len(record.text) <= self.size:
                     yield from _short(record, cutter, ordinals)
                 else:
@@ -117,147 +117,6 @@ def split(
     return splitter.split(records, first_ordinal=first_ordinal)
 
 
-class _Ahead:
-    """An iterator that can take one record back."""
-
-    def __init__(self, records: Iterable[Record]) -> None:
-        self._records = records
-        self._iterator = iter(records)
-        self._back: Record | None = None
-
-    def __iter__(self) -> Iterator[Record]:
-        return self
-
-    def __next__(self) -> Record:
-        record, self._back = self._back, None
-        return next(self._iterator) if record is None else record
-
-    def give_back(self, record: Record) -> None:
-        self._back = record
-
-    def close(self) -> None:
-        close = getattr(self._records, "close", None)
-        if close is not None:
-            close()
-
-
-class _Document:
-    """A sliding window over the contiguous pieces of one plain text.
-
-    Holds the cutter's reach and one piece.
-    """
-
-    def __init__(
-        self, first: Record, ahead: _Ahead, cutter: Cutter | TokenCutter
-    ) -> None:
-        self._ahead = ahead
-        self._cutter = cutter
-        self._source = first.source
-        self._metadata = first.metadata
-        self._encoding = first.metadata.get("encoding", "utf-8")
-        self._text = first.text
-        self._start = 0
-        self._offset = first.start
-        self._line = first.line
-        self._next_piece = first.end
-        self._final = False
-        self._error: ReadError | None = None
-        # Where in the text a character stands for bytes that are not its own (U+FFFD
-        # for bad ones): its place, counted from the document's start, and their number.
-        self._dropped = 0
-        self._odd: deque[tuple[int, int]] = deque()
-        self._note(first)
-
-    def chunks(self, ordinals: Iterator[int]) -> Iterator[Chunk]:
-        reach = self._cutter.reach
-        while True:
-            if not self._final and len(self._text) - self._start < reach:
-                self._fill()
-                continue
-            text, start = self._text, self._start
-            found = _nonspace(text, start)
-            if found > start or found == len(text):
-                self._advance(found)
-                if found == len(text) and self._final:
-                    break
-                continue
-            end, clean = self._cutter.cut(text, start, final=self._final)
-            if clean:
-                yield self._chunk(clean, end, ordinals)
-            self._advance(self._cutter.next_start(text, start, end))
-        if self._error:
-            raise self._error
-
-    def _chunk(self, clean: str, end: int, ordinals: Iterator[int]) -> Chunk:
-        return Chunk(
-            self._source,
-            clean,
-            self._offset,
-            self._offset + self._bytes(end),
-            None,
-            next(ordinals),
-            self._metadata,
-            self._line,
-        )
-
-    def _note(self, piece: Record) -> None:
-        """Remember a piece that is one U+FFFD, as the end of the window."""
-        if piece.text == "\ufffd":
-            place = self._dropped + len(self._text) - 1
-            self._odd.append((place, piece.end - piece.start))
-
-    def _bytes(self, to: int) -> int:
-        """Count the raw bytes from the start of the window to index *to*."""
-        if self._odd:
-            return self._bytes_with_odd(to)
-        if self._encoding == "utf-8":
-            if self._text.isascii():
-                return to - self._start
-            return len(self._text[self._start : to].encode())
-        return len(self._text[self._start : to].encode(self._encoding))
-
-    def _bytes_with_odd(self, to: int) -> int:
-        total, at = 0, self._start
-        for place, size in self._odd:
-            odd = place - self._dropped
-            if odd >= to:
-                break
-            total += len(self._text[at:odd].encode(self._encoding)) + size
-            at = odd + 1
-        return total + len(self._text[at:to].encode(self._encoding))
-
-    def _advance(self, to: int) -> None:
-        self._offset += self._bytes(to)
-        while self._odd and self._odd[0][0] < self._dropped + to:
-            self._odd.popleft()
-        self._line += self._text.count("\n", self._start, to)
-        self._start = to
-
-    def _fill(self) -> None:
-        """Add the next contiguous piece, or find that there is none."""
-        try:
-            piece = next(self._ahead, None)
-        except ReadError as error:
-            self._error, piece = error, None
-        if piece is None or not self._follows(piece):
-            self._final = True
-            if piece is not None:
-                self._ahead.give_back(piece)
-            return
-        self._text = self._text[self._start :] + piece.text
-        self._dropped += self._start
-        self._start = 0
-        self._next_piece = piece.end
-        self._note(piece)
-
-    def _follows(self, piece: Record) -> bool:
-        return (
-            piece.key is None
-            and piece.start == self._next_piece
-            and piece.source == self._source
-        )
-
-
 def _short(record: Record, cutter: Cutter, ordinals: Iterator[int]) -> Iterable[Chunk]:
     """Return what ``_structured`` makes of a record that needs no cut."""
     source, text, first, last, line, _, metadata = record
@@ -278,19 +137,20 @@ def _structured(
     record: Record, cutter: Cutter | TokenCutter, ordinals: Iterator[int]
 ) -> Iterator[Chunk]:
     source, text, first, last, line, _, metadata = record
-    start = _nonspace(text, 0)
+    for clean, start, end in _cuts(text, cutter):
+        within, number = (start, end), next(ordinals)
+        fields = source, clean, first, last, within, number, metadata, line
+        yield _new(Chunk, fields)
+
+
+def _cuts(text: str, cutter: Cutter | TokenCutter) -> Iterator[tuple[str, int, int]]:
+    start = nonspace(text, 0)
     while start < len(text):
+        if isinstance(cutter, Cutter) and cutter.runs:
+            for usual, again in cutter.run(text, start):
+                yield usual, start, start + len(usual)
+                start += len(usual) - len(again)
         end, clean = cutter.cut(text, start, final=True)
         if clean:
-            within, number = (start, end), next(ordinals)
-            fields = source, clean, first, last, within, number, metadata, line
-            yield _new(Chunk, fields)
-        start = _nonspace(text, cutter.next_start(text, start, end))
-
-
-def _nonspace(text: str, start: int) -> int:
-    """Return the place of the first character from *start* on that is no space."""
-    if start < len(text) and not text[start].isspace():
-        return start  # as most chunks begin; a search costs ten times the look
-    found = NONSPACE.search(text, start)
-    return found.start() if found else len(text)
+            yield clean, start, end
+        start = nonspace(text, cutter.next_start(text, start, end))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._cut import FIRST_OF_WORD, NONSPACE, breaks
+from ._cut import FIRST_OF_WORD, NONSPACE, before_space, breaks
 from ._graphemes import is_safe_cut
 
 USUAL = 4
@@ -53,9 +53,7 @@ class TokenCutter:
     def _cut(self, raw: str, start: int) -> tuple[int, str]:
         high = start + self._most(raw[start : start + self._cap])
         whole = self._final and high == len(raw)
-        end = high if whole else self._break(raw, start, high)
-        while raw[end - 1].isspace():
-            end -= 1
+        end = before_space(raw, high if whole else self._break(raw, start, high))
         return end, self._clean(raw[start:end])
 
     def _tokens(self, text: str) -> int:
