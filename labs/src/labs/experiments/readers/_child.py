@@ -291,6 +291,44 @@ def split_only(path: str) -> None:
     consume(split_records(open_records(path), clean="none"))
 
 
+def _decoded(path: str) -> Iterator[str]:
+    """Decode blocks; check nothing but that they are UTF-8."""
+    from codecs import getincrementaldecoder
+
+    decode = getincrementaldecoder("utf-8")().decode
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
+        while block := file.read(BLOCK // 4):
+            yield decode(block)
+
+
+def _last_end(text: str, low: int, high: int) -> int:
+    """Find the last paragraph, else sentence, else word, else anything, that ends."""
+    end = text.rfind("\n\n", low, high + 2)
+    if end < 0:
+        ends = [text.rfind(mark, low, high) for mark in (". ", "? ", "! ", ".\n")]
+        end = max(ends) + 1 or text.rfind(" ", low, high)
+    return high if end < 0 else end
+
+
+def _spanned(path: str) -> Iterator[tuple[str, int, int]]:
+    text, start, at = "", 0, 0
+    for more in _decoded(path):
+        text, start = text[start:] + more, 0
+        while start + 1002 < len(text):
+            end = _last_end(text, start + 500, start + 1000)
+            chunk = text[start:end]
+            size = len(chunk.encode())
+            yield chunk, at, at + size
+            start = text.find(" ", end - 100, end) + 1 or end
+            at += size - len(text[start:end].encode())
+    yield text[start:], at, at + len(text[start:].encode())
+
+
+def split_floor(path: str) -> None:
+    """Pair chunks with their bytes in plain tuples; cut graphemes, count no lines."""
+    consume(_spanned(path))
+
+
 def split_semantic(path: str) -> None:
     """Split a text by semantic-text-splitter, with its offsets."""
     from semantic_text_splitter import TextSplitter
