@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain, count, repeat
 
 BLOCK = 64 * 1024
 Work = Callable[..., object]
@@ -310,23 +310,27 @@ def _last_end(text: str, low: int, high: int) -> int:
     return high if end < 0 else end
 
 
-def _spanned(path: str) -> Iterator[tuple[str, int, int]]:
-    text, start, at = "", 0, 0
-    for more in _decoded(path):
-        text, start = text[start:] + more, 0
+def _placed(path: str) -> Iterator[tuple[object, ...]]:
+    text, start, at, line, more = "", 0, 0, 1, {"encoding": "utf-8"}
+    numbers = count()
+    for piece in _decoded(path):
+        text, start = text[start:] + piece, 0
         while start + 1002 < len(text):
             end = _last_end(text, start + 500, start + 1000)
             chunk = text[start:end]
-            size = len(chunk.encode())
-            yield chunk, at, at + size
+            data = chunk.encode()
+            yield path, chunk, at, at + len(data), None, next(numbers), more, line
             start = text.find(" ", end - 100, end) + 1 or end
-            at += size - len(text[start:end].encode())
-    yield text[start:], at, at + len(text[start:].encode())
+            again = text[start:end].encode()
+            at += len(data) - len(again)
+            line += data.count(b"\n") - again.count(b"\n")
+    end = at + len(text[start:].encode())
+    yield path, text[start:], at, end, None, next(numbers), more, line
 
 
 def split_floor(path: str) -> None:
-    """Pair chunks with their bytes in plain tuples; cut graphemes, count no lines."""
-    consume(_spanned(path))
+    """Pair chunks with their bytes and lines in plain tuples; cut graphemes too."""
+    consume(_placed(path))
 
 
 def split_semantic(path: str) -> None:
