@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import threading
@@ -327,7 +328,9 @@ def test_a_file_with_a_wrong_count_of_pages_is_beyond_repair(tmp_path: Path) -> 
 def test_a_vector_of_another_length_than_declared_is_a_fault(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "s.db") as store:
         store.claim(spec="openai:test?dimensions=3", base_url=None, fulltext=None)
-        store.commit(Write(vectors=[(b"words".ljust(16), unit(1, 0))]))
+        canaries = json.dumps(["AAAAAAAAAAAAAAAA"] * len(CANARY_TEXTS))
+        vectors = [(b"words".ljust(16), unit(1, 0))]
+        store.commit(Write(canaries=canaries, vectors=vectors))
         (fault,) = store.verify(repair=False)
     assert fault.what == "its vector has 8 bytes instead of 12"
 

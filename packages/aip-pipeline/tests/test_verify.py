@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import sqlite3
@@ -182,6 +183,56 @@ async def test_a_marked_source_answers_until_it_is_read_again(
 
 def aip_repair_marks() -> list[str]:
     return [fault.check for fault in verify(repair=True)]
+
+
+CANARY = base64.b64encode(np.ones(256, "<f4").tobytes()).decode()
+
+
+@pytest.mark.parametrize(
+    ("canaries", "said"),
+    [
+        (None, "there are none, so a swapped model would not be found"),
+        ("nonsense", "they are not a list of base64"),
+        ("{}", "they are not a list of base64"),
+        ("[1, 2, 3]", "they are not a list of base64"),
+        ('["=", "", ""]', "they are not a list of base64"),
+        (json.dumps([CANARY]), "there are 1 instead of 3"),
+        (json.dumps([CANARY, CANARY, ""]), "one has 0 bytes instead of 1024"),
+        (
+            json.dumps([CANARY, CANARY, base64.b64encode(NAN).decode()]),
+            "one has numbers that are not finite",
+        ),
+    ],
+)
+def test_damaged_canaries_are_found_and_made_anew(
+    aip: Aip, notes: Path, canaries: str | None, said: str
+) -> None:
+    if canaries is None:
+        execute("DELETE FROM meta WHERE key = 'canaries'")
+    else:
+        execute("UPDATE meta SET value = ? WHERE key = 'canaries'", args=(canaries,))
+    seen = aip("verify")
+    assert seen.code == 1
+    assert seen.lines[0].startswith(f"canary: the canaries: {said}: mark it with")
+    assert seen.lines[-1].endswith(": 1 fault, 0 mended")
+    repaired = aip("verify", "--repair")
+    assert repaired.code == 1
+    assert repaired.lines[-1].endswith(": 1 fault, 0 mended, 1 marked for a new ingest")
+    report = ingest_sync(str(notes))
+    assert (report.unchanged, report.stored, report.embedded) == (9, 0, 0)
+    assert found() == []
+
+
+def test_a_run_does_not_go_on_without_the_canaries_that_were_there(
+    aip: Aip, notes: Path
+) -> None:
+    execute("UPDATE meta SET value = '[7]' WHERE key = 'canaries'")
+    (aip.folder / "new.txt").write_text("A new text.")
+    ran = aip("ingest", "new.txt")
+    assert ran.code == 1
+    assert "the store's canaries are damaged" in ran.err
+    assert "run `aip verify --repair`, then ingest again" in ran.err
+    del notes
 
 
 def test_an_index_that_lost_a_row_is_built_anew(notes: Path) -> None:

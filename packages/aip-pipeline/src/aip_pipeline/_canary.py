@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from aip_pipeline._errors import SpaceMismatch
+from aip_pipeline._errors import SpaceMismatch, StoreError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,8 @@ CANARY_TEXTS = (
 # One model answers a little differently on other hardware or in another batch; two
 # models of equal dimensions do not come near this.
 MIN_COSINE = 0.99
+# What a repair leaves in place of canaries that are damaged: the next run makes others.
+MARKED = "[]"
 
 
 class CanaryCheck:
@@ -30,20 +32,37 @@ class CanaryCheck:
 
     Args:
         spec: the embedder's spec, for the message.
+
+    Attributes:
+        passed: whether this run's canaries were compared, or are the first.
+        lacking: whether a repair asks for new ones, even if nothing else is embedded.
     """
 
     def __init__(self, spec: str) -> None:
         self.passed = False
+        self.lacking = False
         self._spec = spec
         self._stored: NDArray[np.float32] | None = None
 
     def load(self, stored: str | None) -> None:
-        """Take what the store holds, if it holds any."""
-        if stored is not None:
-            import numpy as np  # noqa: PLC0415  # only a run needs it
+        """Take what the store holds, if it holds any.
 
-            raw = [base64.b64decode(one) for one in json.loads(stored)]
+        Raises:
+            StoreError: the canaries are damaged.
+        """
+        self.lacking = stored == MARKED
+        if stored is None or self.lacking:
+            return
+        import numpy as np  # noqa: PLC0415  # only a run needs it
+
+        try:
+            raw = _decoded(stored)
             self._stored = np.stack([np.frombuffer(one, np.float32) for one in raw])
+        except ValueError as error:
+            raise StoreError(
+                "the store's canaries are damaged, so a swapped model would not be "
+                "found: run `aip verify --repair`, then ingest again"
+            ) from error
 
     def check(self, vectors: NDArray[np.float32]) -> str | None:
         """Compare this run's canaries; return what to store, where nothing was.
@@ -67,6 +86,38 @@ class CanaryCheck:
             )
         self.passed = True
         return None
+
+
+def canary_fault(stored: str | None, *, n_bytes: int) -> str | None:
+    """Say what is wrong with a store's canaries, whose vectors have *n_bytes* each."""
+    if stored in (None, MARKED):
+        return "there are none, so a swapped model would not be found"
+    import numpy as np  # noqa: PLC0415  # as above
+
+    try:
+        raw = _decoded(stored)
+    except ValueError:
+        return "they are not a list of base64"
+    if len(raw) != len(CANARY_TEXTS):
+        return f"there are {len(raw)} instead of {len(CANARY_TEXTS)}"
+    for one in raw:
+        if len(one) != n_bytes:
+            return f"one has {len(one)} bytes instead of {n_bytes}"
+        if not np.isfinite(np.frombuffer(one, np.float32)).all():
+            return "one has numbers that are not finite"
+    return None
+
+
+def _decoded(stored: str) -> list[bytes]:
+    """Read canaries.
+
+    Raises:
+        ValueError: they are not as they were written.
+    """
+    found = json.loads(stored)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError("not a list of strings")
+    return [base64.b64decode(one, validate=True) for one in found]
 
 
 def _least_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:

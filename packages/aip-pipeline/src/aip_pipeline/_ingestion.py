@@ -279,6 +279,8 @@ class Ingestion:
                 loop.call_soon_threadsafe(self._committed, done)
 
     async def _feed_and_embed(self, pool: ThreadPoolExecutor) -> None:
+        if self._canary.lacking:  # a repair asks for new ones
+            await self._ask_first([])
         workers = self._embedder.max_in_flight
         async with asyncio.TaskGroup() as group:
             sampler = group.create_task(self._sample())

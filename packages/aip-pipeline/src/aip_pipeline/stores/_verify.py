@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from aip_pipeline._canary import MARKED, canary_fault
 from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline.embedders._spec import Spec
 from aip_pipeline.stores import _verify_sql as sql
@@ -65,6 +66,7 @@ class Verification:
             yield from self._chunks()
             yield from self._unused_vectors()
             yield from self._counts()
+            yield from self._canaries()
             if self._repair:
                 for statement in sql.REPAIR.split(";\n"):
                     db.execute(statement)
@@ -200,6 +202,20 @@ class Verification:
                 f"{counted} {what} are counted but {rows} are stored",
                 remedy="ingest" if lost else "repair",
             )
+
+    def _canaries(self) -> Iterator[Fault]:
+        """Check the vectors that tell whether the model is still the same.
+
+        What is damaged is marked, whatever the mark replaces: the next run embeds the
+        three texts, even if it embeds nothing else.
+        """
+        n_bytes = self._vector_bytes()
+        row = self._db.execute(sql.CANARIES).fetchone()
+        if not n_bytes or not (what := canary_fault(row and row[0], n_bytes=n_bytes)):
+            return
+        if self._repair:
+            self._db.execute(sql.MARK_CANARIES, (MARKED,))
+        yield self._fault("canary", "the canaries", what, remedy="ingest")
 
 
 def _wrong_length(n_bytes: int, wanted: int) -> str:

@@ -80,6 +80,10 @@ WRONG_COUNTS = " UNION ALL ".join(
 
 _RECOUNT = ", ".join(f"{column} = {rows}" for column, rows in _COUNTED.items())
 
+CANARIES = "SELECT CAST(value AS TEXT) FROM meta WHERE key = 'canaries'"
+
+MARK_CANARIES = "INSERT OR REPLACE INTO meta VALUES ('canaries', ?)"
+
 # A source without its fingerprint is read again by the next ingest; its known texts
 # cost nothing, and what is stored of it answers until then.
 REPAIR = f"""
