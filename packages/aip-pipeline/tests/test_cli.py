@@ -27,7 +27,7 @@ from aip_readers import reread
 REPORT_FIELDS = [
     *("sources", "read", "stored", "unchanged", "filtered", "dead", "deleted"),
     *("embedded", "reused", "requests", "retries", "tokens", "seconds"),
-    *("peak_memory_bytes", "bottleneck"),
+    *("peak_memory_bytes", "bottleneck", "mirrored", "mirror_behind"),
 ]
 QUIET_ENV = {k: v for k, v in os.environ.items() if not k.endswith("API_KEY")}
 

@@ -156,6 +156,14 @@ def test_a_key_in_a_file_is_refused_and_not_repeated(aip: Aip, key: str) -> None
     assert "canary" not in ran.err + ran.out
 
 
+def test_a_key_of_a_mirror_in_a_file_is_sent_to_its_own_variable(aip: Aip) -> None:
+    (aip.folder / "aip.toml").write_text('pinecone-api-key = "canary-4711"')
+    ran = aip("config")
+    assert ran.code == 2
+    assert "set the variable PINECONE_API_KEY instead" in ran.err
+    assert "canary" not in ran.err + ran.out
+
+
 def test_secrets_are_never_shown(aip: Aip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIP_API_KEY", "canary-4711")
     monkeypatch.setenv("AIP_BASE_URL", "http://user:canary@127.0.0.1:1/v1")

@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import aip_pipeline
-from aip_pipeline import embedders, stores
+from aip_pipeline import embedders, mirrors, stores
 
 
 def test_all_is_sorted_and_every_name_is_there() -> None:
-    for module in (aip_pipeline, embedders, stores):
+    for module in (aip_pipeline, embedders, mirrors, stores):
         assert module.__all__ == sorted(module.__all__)
         for name in module.__all__:
             assert getattr(module, name).__name__ == name

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from inspect import signature
 from typing import Any, get_type_hints
 
 import pytest
 
-from aip_pipeline import ConservationError, IngestReport, IngestSettings
+from aip_pipeline import ConservationError, IngestReport, IngestSettings, ingest
 from aip_pipeline._settings import IngestOptions
 
 
@@ -58,8 +59,10 @@ def test_one_encoding_has_many_spellings() -> None:
 
 
 def test_ingest_takes_every_setting_as_a_keyword() -> None:
-    settings = {field.name for field in fields(IngestSettings)} - {"embedder"}
-    assert set(get_type_hints(IngestOptions)) == settings
+    settings = {field.name for field in fields(IngestSettings)}
+    of_its_own = {"embedder", "mirror"}  # which may be objects, too
+    assert set(get_type_hints(IngestOptions)) == settings - of_its_own
+    assert of_its_own <= signature(ingest).parameters.keys()
 
 
 def test_a_gap_in_the_counts_is_an_error() -> None:

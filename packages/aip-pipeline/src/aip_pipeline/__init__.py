@@ -15,6 +15,8 @@ from aip_pipeline._errors import (
     EmbedderError,
     EmbedderRefused,
     EmbedderUnavailable,
+    MirrorError,
+    MirrorRefused,
     PipelineError,
     PruneRefused,
     SpaceMismatch,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from aip_pipeline._sources import RecordSource
     from aip_pipeline._verify import verify
     from aip_pipeline.embedders import Embedder, open_embedder
+    from aip_pipeline.mirrors import Mirror, MirrorRow, open_mirror
     from aip_pipeline.stores import Fault, Hit, Store, open_store
 
 __all__ = [
@@ -47,6 +50,10 @@ __all__ = [
     "IngestReport",
     "IngestSettings",
     "Ingestion",
+    "Mirror",
+    "MirrorError",
+    "MirrorRefused",
+    "MirrorRow",
     "PipelineError",
     "PruneRefused",
     "RecordSource",
@@ -58,6 +65,7 @@ __all__ = [
     "ingest",
     "ingest_sync",
     "open_embedder",
+    "open_mirror",
     "open_store",
     "retry_dead",
     "search",
@@ -71,6 +79,8 @@ _HOMES = {
     "IngestReport": "_report",
     "IngestSettings": "_settings",
     "Ingestion": "_ingestion",
+    "Mirror": "mirrors",
+    "MirrorRow": "mirrors",
     "RecordSource": "_sources",
     "RetryReport": "_retry",
     "Store": "stores",
@@ -78,6 +88,7 @@ _HOMES = {
     "ingest": "_ingest",
     "ingest_sync": "_ingest",
     "open_embedder": "embedders",
+    "open_mirror": "mirrors",
     "open_store": "stores",
     "retry_dead": "_retry",
     "search": "_search",

@@ -10,6 +10,8 @@
     │   ├── EmbedderUnavailable    1  no answer within the deadline
     │   ├── EmbedderDenied         1  a wrong key, model or address
     │   └── EmbedderRefused        1  the texts themselves were refused (4xx)
+    ├── MirrorError                1  a mirror cannot be reached or compared
+    │   └── MirrorRefused          1  it does not accept some rows
     ├── PruneRefused               1  so much has vanished that it looks wrong
     └── ConservationError          1  a chunk went missing: a bug, never hidden
 """
@@ -84,6 +86,14 @@ class EmbedderRefused(EmbedderError):
         super().__init__(message)
         self.status = status
         self.reason = reason
+
+
+class MirrorError(PipelineError):
+    """Report a mirror that cannot be brought up to the record, or compared with it."""
+
+
+class MirrorRefused(MirrorError):
+    """Report rows that a mirror will never accept, or too many of them at once."""
 
 
 class PruneRefused(PipelineError):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-import struct
 from collections.abc import Iterator
-from functools import lru_cache
 
 from aip_pipeline._errors import StoreError
+from aip_pipeline._numbers import written
 from aip_pipeline.stores import Entry, open_store
 
 
@@ -34,7 +32,7 @@ def json_line(entry: Entry) -> str:
     Raises:
         StoreError: the vector holds a number that JSON cannot carry.
 
-    >>> chunk = Entry("1f", "/a", 0, 2, 1, None, "hi", struct.pack("f", 0.1), {})
+    >>> chunk = Entry("1f", "/a", 0, 2, 1, None, "hi", bytes.fromhex("cdcccc3d"), {})
     >>> json_line(chunk)[-54:]
     '"text": "hi", "vector": [0.100000001], "metadata": {}}'
     """
@@ -48,18 +46,10 @@ def json_line(entry: Entry) -> str:
 
 
 def _numbers(entry: Entry) -> str:
-    """Write float32 numbers with the nine digits that tell any two of them apart."""
-    length = len(entry.vector) // 4
-    numbers = struct.unpack(f"{length}f", entry.vector[: 4 * length])
-    # A sum of float32 numbers cannot overflow a double: it is finite if they all are.
-    if not math.isfinite(sum(numbers)):
+    try:
+        return written(entry.vector)
+    except ValueError as error:
         raise StoreError(
             f"the vector of {entry.source} at byte {entry.start} holds a number that "
             "is not finite: run `aip verify --repair`, then ingest again"
-        )
-    return _template(length) % numbers
-
-
-@lru_cache(maxsize=4)
-def _template(length: int) -> str:
-    return "[" + ", ".join(["%.9g"] * length) + "]"
+        ) from error

@@ -11,6 +11,7 @@ from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestOptions, IngestSettings
 from aip_pipeline._sources import Given, as_sources
 from aip_pipeline.embedders import Embedder
+from aip_pipeline.mirrors import Mirror
 from aip_readers import Chunk
 
 
@@ -19,6 +20,7 @@ async def ingest(
     *,
     embedder: str | Embedder = "local",
     keep: Callable[[Chunk], bool] | None = None,
+    mirror: str | Mirror | None = None,
     **settings: Unpack[IngestOptions],
 ) -> IngestReport:
     """Read, chunk, embed and store sources; what is stored already costs nothing.
@@ -28,19 +30,24 @@ async def ingest(
             URLs, or `RecordSource`s.
         embedder: a spec such as "local" or "openai:MODEL", or an open-able object.
         keep: says whether a chunk is wanted; others count as filtered.
+        mirror: what is brought up to the store at the end: a spec such as
+            "pinecone:https://HOST/NAMESPACE", or an open-able object.
         settings: any other field of `IngestSettings`.
 
     Raises:
         ConfigError: a source or setting cannot be right; nothing was done.
         StoreError: the store failed; what it had stored is whole.
         EmbedderError: the embedder is gone, or refuses everything; run again to go on.
+        MirrorError: all is stored, but the mirror is behind; run again to go on.
     """
     spec = embedder if isinstance(embedder, str) else embedder.spec
+    named = mirror if mirror is None or isinstance(mirror, str) else mirror.name
     run = Ingestion(
         as_sources(sources),
-        settings=IngestSettings(embedder=spec, **settings),
+        settings=IngestSettings(embedder=spec, mirror=named, **settings),
         embedder=None if isinstance(embedder, str) else embedder,
         keep=keep,
+        mirror=None if isinstance(mirror, str) else mirror,
     )
     return await run.run()
 
@@ -50,7 +57,9 @@ def ingest_sync(
     *,
     embedder: str | Embedder = "local",
     keep: Callable[[Chunk], bool] | None = None,
+    mirror: str | Mirror | None = None,
     **settings: Unpack[IngestOptions],
 ) -> IngestReport:
     """Run `ingest` where there is no event loop."""
-    return asyncio.run(ingest(sources, embedder=embedder, keep=keep, **settings))
+    run = ingest(sources, embedder=embedder, keep=keep, mirror=mirror, **settings)
+    return asyncio.run(run)

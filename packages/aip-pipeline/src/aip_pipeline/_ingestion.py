@@ -18,6 +18,7 @@ from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import ConservationError, EmbedderRefused, PruneRefused
 from aip_pipeline._events import RunLog
 from aip_pipeline._memory import peak_memory_bytes, resident_bytes
+from aip_pipeline._mirroring import Mirroring
 from aip_pipeline._pruning import (
     Vanished,
     check_prune,
@@ -34,6 +35,7 @@ from aip_pipeline._spending import TokenBudget
 from aip_pipeline._waiting import ended, first_error, joined, settle
 from aip_pipeline._writing import Canaries, Committed, Vectors, Writer
 from aip_pipeline.embedders import Embedder, open_embedder
+from aip_pipeline.mirrors import Mirror
 from aip_pipeline.stores import DeadLetter, Poison, Store, open_store
 from aip_readers import Chunk
 
@@ -55,6 +57,7 @@ class Ingestion:
         embedder: used instead of the one that the settings name.
         keep: says whether a chunk is wanted; others count as filtered.
         on_dead: called on the event loop with each dead letter, once it is stored.
+        mirror: used instead of the one that the settings name.
 
     Attributes:
         interrupted: whether `drain` ended it early.
@@ -74,6 +77,7 @@ class Ingestion:
         embedder: Embedder | None = None,
         keep: Callable[[Chunk], bool] | None = None,
         on_dead: Callable[[DeadLetter], None] | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         self.report = IngestReport()
         self.settings = settings
@@ -85,6 +89,7 @@ class Ingestion:
         self.unknown: Mapping[str, int] = {}
         self.sources: Sequence[Source] = tuple(sources)
         self._given = embedder
+        self._mirroring = Mirroring(settings.store, mirror, settings.mirror)
         self._keep = keep
         self._on_dead = on_dead
         self._stop = threading.Event()
@@ -113,7 +118,7 @@ class Ingestion:
     @property
     def waits_for(self) -> str:
         """What the run mostly waited for in the last seconds, and for what part."""
-        return self._bottleneck.now
+        return "the mirror" if self._mirroring.active else self._bottleneck.now
 
     @property
     def held_bytes(self) -> int:
@@ -167,6 +172,7 @@ class Ingestion:
         try:
             self._to_read = sources_to_read(self.sources, settings=self.settings)
             await self._run()
+            await self._mirroring.run(self.report, stopped=lambda: self.interrupted)
             outcome = self._ended()
         finally:
             report = self.report

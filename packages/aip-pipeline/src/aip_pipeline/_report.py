@@ -17,6 +17,7 @@ class IngestReport:
     `read` is every chunk that the sources hold: the chunks of a source that did not
     change are counted from the store, without reading it again. A damaged stretch of
     a source that gave no chunk counts one in `read` and one in `dead`.
+    `mirrored` counts the rows that a mirror took, `mirror_behind` those left to send.
     """
 
     sources: int = 0
@@ -34,6 +35,8 @@ class IngestReport:
     seconds: float = 0.0
     peak_memory_bytes: int = 0
     bottleneck: str = "none"
+    mirrored: int = 0
+    mirror_behind: int = 0
 
     def add(self, other: IngestReport) -> None:
         """Add the counts of chunks and sources of a part of the run."""

@@ -68,6 +68,7 @@ class IngestSettings:
         price: of a million tokens, in any currency.
         prune: forget the sources that have vanished.
         yes: prune also what looks like a mistake.
+        mirror: what is kept like the store: `pinecone:https://HOST[/NAMESPACE]`.
 
     Raises:
         ValueError: a setting is out of range; a `SettingError`.
@@ -96,6 +97,7 @@ class IngestSettings:
     price: float | None = None
     prune: bool = False
     yes: bool = False
+    mirror: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is read or paid for."""

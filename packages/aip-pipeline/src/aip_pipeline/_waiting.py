@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from aip_pipeline._errors import PipelineError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def settle(future: asyncio.Future[None]) -> None:
@@ -13,7 +18,7 @@ def settle(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-async def ended(future: asyncio.Future[None]) -> None:
+async def ended(future: asyncio.Future[T]) -> None:
     """Wait until a thread's work has ended; a cancellation meanwhile is kept for then.
 
     To leave earlier would be to wait for the thread where the loop stands still, and
@@ -35,6 +40,18 @@ async def ended(future: asyncio.Future[None]) -> None:
 async def joined(future: asyncio.Future[None]) -> None:
     """Wait for a thread's work, without cancelling it."""
     await asyncio.shield(future)
+
+
+async def off_loop(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+    """Call what blocks on a thread, and leave only when it has ended.
+
+    A store must not be closed while a thread still uses it.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(call, *args, **more))
+    try:
+        return await asyncio.shield(working)
+    finally:
+        await ended(working)
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -15,6 +15,7 @@ from aip_pipeline.cli._ingest import command as ingest
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import Setting, json_option, settings_file, variable
 from aip_pipeline.embedders._endpoint import KEY_VARIABLES
+from aip_pipeline.mirrors._open import KEY_VARIABLE
 
 
 @click.command()
@@ -25,7 +26,7 @@ def command(ctx: click.Context, /, *, as_json: bool, **values: Any) -> int:
 
     A flag wins over the environment (AIP_CHUNK_SIZE), which wins over aip.toml, or
     [tool.aip] of pyproject.toml, in the working folder, which wins over the default.
-    The API key comes from the environment alone, and is never shown.
+    Keys come from the environment alone, and are never shown.
 
     \b
     Examples:
@@ -38,6 +39,9 @@ def command(ctx: click.Context, /, *, as_json: bool, **values: Any) -> int:
     }
     found = next((name for name in KEY_VARIABLES if os.environ.get(name)), None)
     shown["api_key"] = ("set" if found else None, found or "not set")
+    keyed = bool(os.environ.get(KEY_VARIABLE))
+    origin = KEY_VARIABLE if keyed else "not set"
+    shown["pinecone_api_key"] = ("set" if keyed else None, origin)
     if as_json:
         fields = {
             name: {"value": value, "from": origin}

@@ -22,6 +22,7 @@ from aip_pipeline.cli._options import (
     Duration,
     Size,
     json_option,
+    mirror_option,
     option,
 )
 from aip_pipeline.cli._progress import Progress
@@ -65,6 +66,7 @@ class _Ingest(click.Command):
     default="8M",
     help="Bound on text and vectors in flight.",
 )
+@mirror_option
 @click.option("--prune", is_flag=True, help="Forget sources that have vanished.")
 @click.option("--yes", is_flag=True, help="Prune also what looks like a mistake.")
 @option(
@@ -110,6 +112,7 @@ def command(
       aip ingest docs --report report.html
       AIP_API_KEY=... aip ingest docs --embedder openai:text-embedding-3-small
       aip ingest docs --embedder openai:nomic --base-url http://127.0.0.1:8080/v1
+      aip ingest docs --embedder openai:nomic --mirror pinecone:https://INDEX-HOST
     """
     # Vectors are carried here, never multiplied: numpy's threads would only spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -198,6 +198,12 @@ store_option = option(
     default="sqlite:///aip.db",
     help="Where chunks, vectors and progress are kept.",
 )
+mirror_option = option(
+    "--mirror",
+    metavar="SPEC",
+    help="A copy kept elsewhere: pinecone:https://INDEX-HOST[/NAMESPACE]; its key is "
+    "PINECONE_API_KEY.",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else."
 )

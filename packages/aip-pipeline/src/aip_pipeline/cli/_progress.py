@@ -165,6 +165,8 @@ class Progress:
             f"  peak memory {report.peak_memory_bytes / 1e6:.0f} MB; bottleneck: "
             f"{report.bottleneck}"
         )
+        if report.mirrored:
+            click.echo(f"  the mirror took {counted(report.mirrored, 'row')}")
         if run.unknown:
             click.echo(f"  {passed_over(run.unknown)}")
         _tell_vanished(run)

@@ -57,9 +57,10 @@ def _settings(name: str, table: Mapping[str, object]) -> SettingsFile:
     for key, value in table.items():
         option = key.replace("-", "_")
         if SECRET.search(option):
+            safe = "PINECONE_API_KEY" if "pinecone" in option else "AIP_API_KEY"
             raise ConfigError(
                 f"{name} holds a key, {key!r}, and files are copied and committed: "
-                "take it out, and set the variable AIP_API_KEY instead"
+                f"take it out, and set the variable {safe} instead"
             )
         if option in values:
             raise ConfigError(f"{name} sets {key!r} twice: keep one of them")

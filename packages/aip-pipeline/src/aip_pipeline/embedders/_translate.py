@@ -55,7 +55,7 @@ def translated(error: CallError) -> EmbedderError:
     said = f": {error.reason}" if error.reason else ""
     if isinstance(error, ConnectError):
         return EmbedderUnavailable(
-            f"cannot reach {error.url}: {_why(error)} {tried}: is the server running, "
+            f"cannot reach {error.url}: {why(error)} {tried}: is the server running, "
             "and the base URL right?"
         )
     return EmbedderUnavailable(
@@ -101,7 +101,7 @@ def _said(error: CallError) -> str:
     )
 
 
-def _why(error: ConnectError) -> str:
+def why(error: ConnectError) -> str:
     """Say "connection refused", where asyncio says "Connect call failed"."""
     number = getattr(error.__cause__, "errno", None)
     if isinstance(number, int) and number > 0:  # name resolution has negative ones

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aip_pipeline._errors import ConfigError
+from aip_pipeline.stores._ledger import Ledger
 from aip_pipeline.stores._protocol import (
     Became,
     Counts,
@@ -15,6 +16,7 @@ from aip_pipeline.stores._protocol import (
     Entry,
     Fault,
     Hit,
+    Live,
     Part,
     Poison,
     Settled,
@@ -33,6 +35,8 @@ __all__ = [
     "Entry",
     "Fault",
     "Hit",
+    "Ledger",
+    "Live",
     "Part",
     "Poison",
     "Settled",

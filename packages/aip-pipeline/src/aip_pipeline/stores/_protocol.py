@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from aip_readers import Chunk
+
+if TYPE_CHECKING:
+    from aip_pipeline.stores._ledger import Ledger
 
 Remedy: TypeAlias = Literal["repair", "ingest", "restore"]
 
@@ -197,10 +200,20 @@ class Entry(NamedTuple):
     metadata: dict[str, object]
 
 
-class Fault(NamedTuple):
-    """Name one thing in a store that is not as it must be.
+class Live(NamedTuple):
+    """Return one live chunk for a mirror: its row's id here, its text's name, it."""
 
-    `check` is "sqlite", "fulltext", "orphan", "vector", "chunk" or "count". `remedy`
+    chunk: int
+    text_hash: bytes
+    entry: Entry
+
+
+class Fault(NamedTuple):
+    """Name one thing in a store, or in a mirror of it, that is not as it must be.
+
+    `check` is "sqlite", "fulltext", "orphan", "vector", "chunk", "count" or "canary";
+    of a mirror "mirror-missing", "mirror-extra", "mirror-vector" or "mirror-metadata".
+    `remedy`
     is "repair" where a repair mends it alone, "ingest" where its source must then be
     ingested again (a repair marks it), "restore" where only a backup, or a new store,
     helps. `mended` tells whether a repair did its part.
@@ -298,6 +311,9 @@ class Store(Protocol):
 
     def verify(self, *, repair: bool) -> Iterator[Fault]:
         """Yield each way in which the store disagrees with itself; mend if asked."""
+
+    def ledger(self, mirror: str) -> Ledger:
+        """Return what a mirror was told, and keep other runs out meanwhile."""
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield what stands dead, by source and offset."""

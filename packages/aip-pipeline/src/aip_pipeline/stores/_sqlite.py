@@ -16,6 +16,7 @@ from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
 from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._adder import Adder
 from aip_pipeline.stores._holder import holder_of, this_process
+from aip_pipeline.stores._ledger import Ledger
 from aip_pipeline.stores._protocol import (
     Became,
     Counts,
@@ -256,6 +257,8 @@ class SqliteStore:
             )
 
     def _keep_others_out(self) -> None:
+        if self._lock.is_locked:  # by us: it is given back once
+            return
         try:
             # Long enough for `aip status`, which only looks.
             self._lock.acquire(blocking=True, timeout=0.5)
@@ -284,6 +287,11 @@ class SqliteStore:
             yield from Verification(
                 self._db, spec=spec, fulltext=fulltext, repair=repair
             ).faults()
+
+    def ledger(self, mirror: str) -> Ledger:
+        """Return what a mirror was told; nobody else may write meanwhile."""
+        self._keep_others_out()
+        return Ledger(self._transaction, mirror=mirror)
 
     def embedder(self) -> tuple[str, str | None]:
         """Return the spec and base URL of the embedder that made the store.

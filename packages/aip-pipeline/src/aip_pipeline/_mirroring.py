@@ -1,0 +1,215 @@
+"""A mirror, brought up to the record: what it lacks is sent, what is retired goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aip_pipeline._errors import MirrorError, MirrorRefused
+from aip_pipeline._report import IngestReport
+from aip_pipeline._waiting import off_loop
+from aip_pipeline.mirrors import Mirror, MirrorRow, open_mirror
+from aip_pipeline.mirrors._row import digest_of, row_of
+from aip_pipeline.stores import Ledger, Live, open_store, opened
+
+DELETED_AT_ONCE: Final = 500
+# Refused before any was accepted: then it is not the rows, but how the mirror was made.
+HOPELESS_REFUSALS: Final = 16
+
+
+class Feeder:
+    """Tell a mirror what it should hold, and the ledger what it holds.
+
+    Every row is noted as doubtful, sent, and then acknowledged. Holds one page.
+
+    Attributes:
+        upserted: rows that the mirror has accepted.
+        refused: rows that it never will.
+        refusal: why it refused the last of them.
+    """
+
+    def __init__(self, ledger: Ledger, mirror: Mirror) -> None:
+        self._ledger = ledger
+        self._mirror = mirror
+        self.upserted = 0
+        self.refused = 0
+        self.refusal: MirrorRefused | None = None
+
+    async def tell(self, page: Sequence[Live], *, known: bool = True) -> set[str]:
+        """Send the rows of a page; return the ids of those that were refused.
+
+        Args:
+            page: chunks of the record.
+            known: leave out what the ledger knows to be there, as it is.
+
+        Raises:
+            MirrorError: the mirror does not answer, or takes nothing at all.
+        """
+        rows = self._rows(page)
+        noted = _noted(rows, page)
+        ids = [row.id for row in rows]
+        held = await off_loop(self._ledger.acknowledged, ids) if known else {}
+        fresh = {name: chunk for name, chunk, at in noted if held.get(name) != at}
+        await off_loop(self._ledger.doubt, fresh.items())
+        refused: set[str] = set()
+        if fresh:
+            await self._upsert([row for row in rows if row.id in fresh], refused)
+        kept = [one for one in noted if one[0] not in refused]
+        await off_loop(self._ledger.acknowledge, kept)
+        return refused
+
+    async def adopt(self, page: Sequence[Live]) -> None:
+        """Note that the mirror was seen to hold the rows of a page."""
+        rows = self._rows(page)
+        await off_loop(self._ledger.acknowledge, _noted(rows, page))
+
+    async def drop(self, ids: Sequence[str]) -> None:
+        """Have the mirror forget rows that no chunk is of.
+
+        Raises:
+            MirrorError: the mirror does not answer.
+        """
+        await off_loop(self._ledger.doubt, [(name, None) for name in ids])
+        await self._mirror.delete(ids)
+        await off_loop(self._ledger.forget, ids)
+
+    def _rows(self, page: Sequence[Live]) -> list[MirrorRow]:
+        limit = self._mirror.max_metadata_bytes
+        return [row_of(live, max_metadata_bytes=limit) for live in page]
+
+    async def _upsert(self, rows: list[MirrorRow], refused: set[str]) -> None:
+        """Send rows; those that are refused are halved until the bad one is alone."""
+        try:
+            await self._mirror.upsert(rows)
+        except MirrorRefused as error:
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                await self._upsert(rows[:middle], refused)
+                await self._upsert(rows[middle:], refused)
+                return
+            self.refused += 1
+            self.refusal = error
+            refused.add(rows[0].id)
+            if not self.upserted and self.refused >= HOPELESS_REFUSALS:
+                raise
+        else:
+            self.upserted += len(rows)
+
+
+def _noted(
+    rows: Sequence[MirrorRow], page: Sequence[Live]
+) -> list[tuple[str, int, bytes]]:
+    """Return each row's id, chunk and digest."""
+    pairs = zip(rows, page, strict=True)
+    return [(row.id, live.chunk, digest_of(row)) for row, live in pairs]
+
+
+class Mirroring:
+    """Bring the mirror of a run up to the record, once the run has stored all.
+
+    Args:
+        store: URL of the record.
+        mirror: the mirror, where it is an object.
+        spec: what names it, where it is not; None has none.
+
+    Raises:
+        ConfigError: there is no such mirror, or no key for it.
+
+    Attributes:
+        active: whether it is under way.
+    """
+
+    def __init__(self, store: str, mirror: Mirror | None, spec: str | None) -> None:
+        self._store = store
+        self._mirror = mirror
+        if mirror is None and spec is not None:
+            self._mirror = open_mirror(spec)
+        self.active = False
+
+    async def run(self, report: IngestReport, *, stopped: Callable[[], bool]) -> None:
+        """Send what the mirror lacks, then delete from it what the record forgot.
+
+        A mirror that lacks nothing is not asked anything. A run that is killed is
+        gone on from.
+
+        Args:
+            report: told how many rows were sent, and how many are left.
+            stopped: asked before every page whether to leave the rest to a later run.
+
+        Raises:
+            MirrorError: the mirror is behind; says by how much, and why.
+            StoreError: a chunk has no vector, or another run is writing.
+        """
+        if self._mirror is None:
+            return
+        self.active = True
+        try:
+            async with opened(open_store(self._store, create=False)) as record:
+                name = self._mirror.name
+                ledger = await off_loop(record.ledger, name)
+                await self._feed(ledger, self._mirror, report, stopped=stopped)
+        finally:
+            self.active = False
+
+    async def _feed(
+        self,
+        ledger: Ledger,
+        mirror: Mirror,
+        report: IngestReport,
+        *,
+        stopped: Callable[[], bool],
+    ) -> None:
+        report.mirror_behind = await off_loop(behind, ledger)
+        if not report.mirror_behind or stopped():
+            return
+        feeder = Feeder(ledger, mirror)
+        try:
+            async with mirror:
+                await _bring_up(ledger, feeder, report, stopped=stopped)
+            why: MirrorError | None = feeder.refusal
+        except MirrorError as error:
+            why = error
+        finally:
+            report.mirrored = feeder.upserted
+        report.mirror_behind = await off_loop(behind, ledger)
+        if why is not None:
+            raise self._is_behind(report.mirror_behind, why) from why
+
+    def _is_behind(self, count: int, why: MirrorError) -> MirrorError:
+        rows = f"{count:,} row{'' if count == 1 else 's'}"
+        return MirrorError(
+            f"the mirror is behind by {rows}, though what was read is stored in "
+            f"{self._store}: {why}; run the same command again to go on"
+        )
+
+
+async def _bring_up(
+    ledger: Ledger,
+    feeder: Feeder,
+    report: IngestReport,
+    *,
+    stopped: Callable[[], bool],
+) -> None:
+    """Send every row that is missing before any is deleted.
+
+    So the mirror holds a source's new version before it loses the old one.
+    """
+    pages = ledger.pages()
+    while not stopped() and (page := await off_loop(next, pages, None)):
+        await feeder.tell(page)
+        report.mirrored = feeder.upserted
+        report.mirror_behind = max(0, report.mirror_behind - len(page))
+    while not stopped() and (ids := await off_loop(_retired, ledger)):
+        await feeder.drop(ids)
+
+
+def behind(ledger: Ledger) -> int:
+    """Choose what the mirror lacks; count it, or what it should lose, if that is more.
+
+    A row that was replaced may be both, so they are not added.
+    """
+    return max(ledger.choose_missing(), ledger.count_retired())
+
+
+def _retired(ledger: Ledger) -> list[str]:
+    return ledger.retired(limit=DELETED_AT_ONCE)

@@ -1,0 +1,33 @@
+"""What a failed HTTP call means to the one who keeps a mirror."""
+
+from __future__ import annotations
+
+from aip_httpclient import CallError, ConnectError, StatusRefused
+from aip_pipeline._errors import MirrorError, MirrorRefused
+from aip_pipeline.embedders._translate import why
+
+# The rows may be at fault: of another dimension, too large, all zero.
+ABOUT_ROWS = frozenset({400, 413, 422})
+_ADVICE = {
+    401: "check the key in PINECONE_API_KEY",
+    402: "check the account's billing",
+    403: "check the key in PINECONE_API_KEY, and what it may do",
+    404: "check the index's host",
+    429: "check the project's quota",
+}
+
+
+def translated(error: CallError, *, name: str) -> MirrorError:
+    """Return the mirror's error for *error*, in one sentence with what to do."""
+    said = error.reason.rstrip(" .:") or error.what
+    if isinstance(error, StatusRefused) and error.status in ABOUT_ROWS:
+        return MirrorRefused(f"{name} refused rows: {error.status} {said}")
+    tried = f"({error.attempts} attempt{'' if error.attempts == 1 else 's'})"
+    if isinstance(error, ConnectError):
+        return MirrorError(
+            f"cannot reach {name}: {why(error)} {tried}: check the index's host and "
+            "the network"
+        )
+    status = "" if error.status is None else f"{error.status} "
+    advice = _ADVICE.get(error.status or 0, "run again when the server is well")
+    return MirrorError(f"no answer from {name}: {status}{said} {tried}: {advice}")
