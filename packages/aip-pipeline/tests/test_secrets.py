@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from command import Aip, aip_process
 from openai_server import OpenAIServer
+from pinecone_server import PineconeServer
 
-from aip_pipeline import Ingestion, IngestSettings, open_embedder
+from aip_pipeline import Ingestion, IngestSettings, open_embedder, open_mirror
 
 KEY = "canary-4711-secret"
 
@@ -82,10 +83,47 @@ async def test_a_server_that_repeats_the_key_is_not_repeated(
     assert KEY.encode() not in left_behind(aip.folder)
 
 
+async def test_the_key_of_a_mirror_is_in_no_artefact_of_a_run(
+    aip: Aip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINECONE_API_KEY", KEY)
+    lines = [json.dumps({"text": f"text number {n}"}) for n in range(40)]
+    (aip.folder / "a.jsonl").write_text("\n".join(lines))
+    # The first server takes another key, and repeats the one that it was sent.
+    async with (
+        PineconeServer(key="another") as denying,
+        PineconeServer(key=KEY) as good,
+    ):
+        good.fault_rate, good.poison = 0.1, "number 7"
+        said = b""
+        for server, code in ((denying, 1), (good, 1)):
+            flags = ["--mirror", server.spec, "--log-json", "--report", "r.html"]
+            ended, told = await ran("--debug", "ingest", "a.jsonl", *flags)
+            assert ended == code
+            said += told
+            said += (await ran("--debug", "verify", "--mirror", server.spec))[1]
+        monkeypatch.setenv("AIP_MIRROR", good.spec)
+        said += (await ran("config"))[1]
+    assert b"Invalid API Key ***" in said
+    assert b"refused rows" in said
+    assert b"mirror-missing" in said
+    assert KEY.encode() not in said
+    assert KEY.encode() not in left_behind(aip.folder)
+
+
 def test_a_key_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIP_API_KEY", KEY)
     settings = IngestSettings(embedder="openai:m", base_url="http://127.0.0.1:1/v1")
     run = Ingestion(["."], settings=settings)
     embedder = open_embedder("openai:m", base_url=settings.base_url)
     for thing in (settings, run, embedder, vars(run), vars(embedder)):
+        assert KEY not in repr(thing)
+
+
+def test_the_key_of_a_mirror_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINECONE_API_KEY", KEY)
+    settings = IngestSettings(mirror="pinecone:http://127.0.0.1:1/a")
+    run = Ingestion(["."], settings=settings)
+    mirror = open_mirror("pinecone:http://127.0.0.1:1/a")
+    for thing in (settings, run, mirror, vars(run), vars(run._mirroring), vars(mirror)):
         assert KEY not in repr(thing)
