@@ -315,12 +315,14 @@ def test_an_ingest_whose_mirror_is_behind_fails_with_the_summary_whole(
 ) -> None:
     (aip.folder / "new.txt").write_text("Something new.")
     monkeypatch.setenv("PINECONE_API_KEY", "another")
-    flags = ("--store", "sqlite:///new.db", "--mirror", pinecone.spec, "--json")
-    ran = aip("ingest", "new.txt", *flags)
+    flags = ("--store", "sqlite:///new.db", "--mirror", pinecone.spec)
+    told = aip("ingest", "new.txt", *flags)
+    assert told.code == 1
+    assert told.lines[1].startswith("  read 1 = stored 1 + unchanged 0")
+    ran = aip("ingest", "new.txt", *flags, "--json")
     report = json.loads(ran.out)
     assert ran.code == 1
-    told = (report["stored"], report["mirrored"], report["mirror_behind"])
-    assert told == (1, 0, 1)
+    assert (report["read"], report["mirrored"], report["mirror_behind"]) == (1, 0, 1)
     (line,) = ran.err.splitlines()
     assert line.startswith("aip: error: the mirror is behind by 1 row, though what ")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from aip_pipeline._errors import ConfigError, PruneRefused
+from aip_pipeline._errors import ConfigError, MirrorError, PipelineError, PruneRefused
 from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
 from aip_pipeline.cli._json_log import json_log
@@ -154,12 +154,12 @@ def _each(*callbacks: Callable[[DeadLetter], None]) -> Callable[[DeadLetter], No
 
 def _ended(
     run: Ingestion, progress: Progress, *, file: ReportFile, stopper: _Stopper
-) -> PruneRefused | None:
+) -> PipelineError | None:
     """Run to the end; return what was refused there, when all else was done."""
     try:
         with file.written_of(run):
             asyncio.run(_drive(run, progress, file=file, stopper=stopper))
-    except PruneRefused as refused:
+    except (PruneRefused, MirrorError) as refused:
         return refused
     return None
 
