@@ -23,6 +23,7 @@ from aip_pipeline import (
     IngestSettings,
     Mirror,
     MirrorError,
+    PruneRefused,
     StoreError,
     export,
     ingest,
@@ -201,6 +202,18 @@ async def test_what_is_pruned_goes_and_comes_back_at_no_cost(
     await ingest("in", mirror=shelf, **given)
     assert (held(shelf), server.requests) == (wanted(), paid)
     assert len(shelf.rows) == 44
+
+
+async def test_a_prune_that_is_refused_does_not_keep_the_mirror_behind(
+    folder: Path,
+) -> None:
+    await ingest("in")
+    (folder / "a.jsonl").unlink()
+    write(folder / "c.jsonl", "one more")
+    shelf = Shelf()
+    with pytest.raises(PruneRefused):
+        await ingest("in", mirror=shelf, prune=True)
+    assert (len(shelf.rows), held(shelf)) == (41, wanted())
 
 
 async def test_a_dead_letter_that_is_revived_is_told_by_the_next_run(

@@ -17,6 +17,7 @@ from aip_pipeline._budget import BudgetClosed, ByteBudget
 from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import ConservationError, EmbedderRefused, PruneRefused
 from aip_pipeline._events import RunLog
+from aip_pipeline._first_request import embed_first
 from aip_pipeline._memory import peak_memory_bytes, resident_bytes
 from aip_pipeline._mirroring import Mirroring
 from aip_pipeline._pruning import (
@@ -172,7 +173,6 @@ class Ingestion:
         try:
             self._to_read = sources_to_read(self.sources, settings=self.settings)
             await self._run()
-            await self._mirroring.run(self.report, stopped=lambda: self.interrupted)
             outcome = self._ended()
         finally:
             report = self.report
@@ -223,6 +223,7 @@ class Ingestion:
                 await self._pump(pool)
             except BaseExceptionGroup as group:
                 raise first_error(group) from group
+            await self._mirroring.run(self.report, stopped=lambda: self.interrupted)
             for error in (self._callback_error, self._refused):
                 if error is not None:
                     raise error
@@ -412,20 +413,10 @@ class Ingestion:
         return await self._embedder.embed(texts)
 
     async def _ask_first(self, texts: list[str]) -> NDArray[np.float32]:
-        """Embed the canaries, in the texts' own request where there is room."""
+        """Embed texts after the canaries, or with them; see `embed_first`."""
         room = min(self.settings.batch_size, self._embedder.profile.max_texts)
-        n_canaries = len(CANARY_TEXTS)
-        if room >= n_canaries + len(texts):
-            array = await self._embedder.embed([*CANARY_TEXTS, *texts])
-            self._pass_canaries(array[:n_canaries])
-            return array[n_canaries:]
-        import numpy as np  # noqa: PLC0415  # `aip --version` does without
-
-        step = min(room, n_canaries)
-        slices = [CANARY_TEXTS[at : at + step] for at in range(0, n_canaries, step)]
-        arrays = [await self._embedder.embed(some) for some in slices]
-        self._pass_canaries(np.concatenate(arrays))
-        return await self._embedder.embed(texts)
+        check = self._pass_canaries
+        return await embed_first(self._embedder, texts, room=room, check=check)
 
     def _pass_canaries(self, vectors: NDArray[np.float32]) -> None:
         written = self._canary.check(vectors)

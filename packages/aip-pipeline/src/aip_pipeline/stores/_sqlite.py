@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from aip_pipeline._errors import ConfigError, SpaceMismatch, StoreError
 from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._adder import Adder
+from aip_pipeline.stores._explain import explained
 from aip_pipeline.stores._holder import holder_of, this_process
 from aip_pipeline.stores._ledger import Ledger
 from aip_pipeline.stores._protocol import (
@@ -127,7 +128,7 @@ class SqliteStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(_explain(self.path, error)) from error
+            raise StoreError(explained(self.path, error)) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -482,26 +483,3 @@ class SqliteStore:
             pid=pid,
             since=since,
         )
-
-
-def _explain(path: Path, error: sqlite3.Error) -> str:
-    said = str(error)
-    if "full" in said or "I/O" in said:
-        return (
-            f"no room to write at {path} ({said}): free some disk space and run "
-            "again; all that was stored is safe"
-        )
-    if "locked" in said:
-        return f"another program holds {path} ({said}): wait for it, then run again"
-    if "not a database" in said:
-        return f"{path} is not a SQLite file: name another with --store sqlite:///PATH"
-    if "unable to open" in said or "readonly" in said:
-        return (
-            f"cannot open the store at {path} ({said}): check the path and its rights"
-        )
-    if "malformed" in said or "Could not decode" in said:
-        return (
-            f"the store at {path} is damaged ({said[:60]}): restore a copy of it, or "
-            "name a new one with --store"
-        )
-    return f"cannot use the store at {path} ({said[:200]}): try `aip verify`"
