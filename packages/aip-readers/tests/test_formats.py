@@ -100,8 +100,9 @@ def test_a_file_that_is_no_csv_is_one_error_about_its_header(
     assert reason in error.reason
     assert error.line == data[: error.offset].count(b"\n") + 1
     assert list(read(on_error="skip")) == []
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as raised:
         list(read())
+    assert str(raised.value) == str(error)
 
 
 def test_a_replaced_byte_in_a_header_leaves_it_one(tmp_path: Path) -> None:

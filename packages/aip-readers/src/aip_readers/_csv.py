@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from itertools import islice
 
-from ._errors import FieldError, ParseError, ReadError, no_column, settle
+from ._errors import (
+    FieldError,
+    ParseError,
+    ReadError,
+    RecordError,
+    no_column,
+    settle,
+)
 from ._files import Path
 from ._limits import Limits
 from ._reader import Asked, Reader
@@ -48,20 +55,26 @@ class _Table:
         self._names: list[str] | None = None
 
     def _rows(self, source: ByteSource, line: int) -> Iterator[Row]:
-        return RowSource(
+        raising = self._on_error == "raise"
+        rows = RowSource(
             source,
             limits=self._limits,
             line=line,
-            on_error="raise" if self._on_error == "raise" else self._settle,
+            on_error="raise" if raising else self._settle,
             encoding=self._encoding,
             delimiter=self._delimiter,
-        ).rows()
+        )
+        try:
+            yield from rows.rows()
+        except RecordError as error:
+            if self._names is not None or not raising:
+                raise
+            raise _in_header(error) from error.__cause__
 
     def _settle(self, error: ReadError) -> str:
         """Settle an error; one in the header is the last."""
         if self._names is None:
-            reason = f"the header cannot be read: {error.reason}"
-            error = type(error)(error.source, error.offset, error.line, reason)
+            error = _in_header(error)
         if settle(error, self._on_error):
             return "replace"
         if self._names is None:
@@ -101,6 +114,12 @@ class _Table:
                     settle(error, self._on_error)
         except _NoHeaderError:
             return
+
+
+def _in_header(error: ReadError) -> ReadError:
+    """Say of an error that it is the header's."""
+    reason = f"the header cannot be read: {error.reason}"
+    return type(error)(error.source, error.offset, error.line, reason)
 
 
 class _NoHeaderError(Exception):
