@@ -54,8 +54,7 @@ _PUNCTUATION = b"\xe2\x80"
 _MARKS = b"\xcc"
 
 
-def _plain_unicode(text: str) -> str:
-    odd = _is_odd(text)
+def _plain_unicode(text: str, *, odd: bool) -> str:
     if odd:
         text = _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text))
     if _may_change_in_nfc(text.encode(), odd=odd):
@@ -87,7 +86,13 @@ def _may_change_in_nfc(data: bytes, *, odd: bool) -> bool:
 
 def plain(text: str) -> str:
     """Return *text* with whitespace runs shortened, but not stripped."""
-    text = _plain_ascii(text) if text.isascii() else _plain_unicode(text)
+    if text.isascii():
+        return _shortened(_plain_ascii(text))
+    return _shortened(_plain_unicode(text, odd=_is_odd(text)))
+
+
+def _shortened(text: str) -> str:
+    """Shorten runs of spaces and of line ends."""
     # Substring tests and replacements run at memory speed; patterns do not.
     while "  " in text:
         text = text.replace("  ", " ")
@@ -114,9 +119,11 @@ def is_plain(text: str) -> bool:
 
     Says no where it would be long to find out: beside a combining mark.
     """
-    if not text.isascii() and (_is_odd(text) or _MARKS in text.encode()):
+    if text.isascii():
+        return plain(text) == text
+    if _is_odd(text) or _MARKS in text.encode():
         return False
-    return plain(text) == text
+    return _shortened(_plain_unicode(text, odd=False)) == text
 
 
 def clean(text: str) -> str:
