@@ -265,6 +265,9 @@ CORPUS: dict[str, Hostile] = {
         LINE[:-1] * 2 + b"\n" + LINE, ["ok"], Wrong(ParseError, 14, 1, "extra data")
     ),
     "blank lines of JSON": jsonl(b"\n \r\n" + LINE + b"\n\n", ["ok"]),
+    "a blank line, then half of one": jsonl(
+        b"\n[1", [], Wrong(ParseError, 3, 2, "expecting ',' delimiter")
+    ),
     # CSV.
     "an open quote": table(
         b'id,text\n1,"open\n2,x\n', ["x"], Wrong(ParseError, 8, 2, "not CSV")

@@ -66,7 +66,8 @@ def _all_at_once(batch: LineBatch, loads: Loads, max_depth: int) -> list[Any] | 
     # Tests of one byte run at memory speed; the others are rarely needed.
     if b"\0" in data or (b"\\" in data and ESCAPED.search(data)):
         return None
-    if _may_be_deep(data, max_depth) or data.endswith(b"\n"):
+    # A blank line is no JSON, and the last is not among what the decoder is given.
+    if data[-1:] in {b"", b"\n"} or _may_be_deep(data, max_depth):
         return None
     try:
         values = loads(data)

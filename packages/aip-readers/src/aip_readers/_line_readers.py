@@ -163,10 +163,11 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
             if texts is None:
                 for text in self._one_by_one(batch):
                     yield (text,)
-            else:
-                yield texts
+                continue
+            batch.data = b""
+            yield texts
             # Let go of this block before the next is read.
-            batch.data, texts = b"", None
+            del texts
 
     def _one_by_one(self, batch: LineBatch) -> Iterator[str]:
         for raw in batch.raw_lines():

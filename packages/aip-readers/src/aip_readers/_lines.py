@@ -55,6 +55,7 @@ class LineBatch:
         self.ended = ended
         self.encoding = encoding
         # Whoever splits the batch says how many lines it holds: counting costs as much.
+        # Who has no more use for the bytes lets go of them.
         self.count = 0
 
     def raw_lines(self) -> Iterator[RawLine]:
@@ -62,6 +63,7 @@ class LineBatch:
         at = self.start
         spans = iter(self.spans or ())
         lines = self.data.split(b"\n")
+        self.count = len(lines)
         last = self.line + len(lines) - 1
         for number, data in enumerate(lines, self.line):
             has_end = self.ended or number < last
@@ -132,16 +134,17 @@ class LineSource:
             blocks = self._after_line_end(blocks)
         carry: list[bytes] = []
         held, passing = 0, False
-        for each in blocks:
-            block = each
+        # Not for, which would hold the block while its lines are used.
+        while (block := next(blocks, None)) is not None:
             if passing:
                 block, passing = self._pass_over(block)
             cut = block.rfind(b"\n")
             if cut >= 0:
                 # A view, so that the block is copied but once.
-                yield from self._whole(b"".join((*carry, memoryview(block)[:cut])))
-                carry, held = [], 0
+                carry = [b"".join((*carry, memoryview(block)[:cut]))]
                 block = block[cut + 1 :]
+                yield from self._whole(carry.pop())
+                held = 0
             if block:
                 carry.append(block)
                 held += len(block)
@@ -185,10 +188,11 @@ class LineSource:
         """Yield whole lines; the last one's end is not in *data*."""
         lines = data.split(b"\n") if len(data) > self.max_bytes else []
         if not lines or max(map(len, lines)) <= self.max_bytes:
-            batch = LineBatch(data, self._at, self._line)
+            batch, size = LineBatch(data, self._at, self._line), len(data)
+            del data
             yield batch
-            self._at += len(data) + 1
-            self._line += batch.count or data.count(b"\n") + 1
+            self._at += size + 1
+            self._line += batch.count
             return
         for line in lines:
             rest, passing = line, False
