@@ -281,3 +281,17 @@ def test_json_is_what_the_line_says(path: Path) -> None:
     values = [{"a": "é"}, [1], "x", None]
     path.write_text("\n".join(json.dumps(v, ensure_ascii=False) for v in values))
     assert list(read_jsonl(path)) == values
+
+
+@pytest.mark.parametrize("line", [b"1\0", b'"x"\0\0', b"\0{}", b"\0", b'{"a\0": 1}'])
+def test_a_nul_in_json_or_beside_it_is_an_error_with_its_place(
+    tmp_path: Path, line: bytes
+) -> None:
+    path = tmp_path / "nul.jsonl"
+    path.write_bytes(b"[1]\n" + line + b"\n[2]\n" + line)
+    errors: list[ReadError] = []
+    assert list(read_jsonl(path, on_error=errors.append)) == [[1], [2]]
+    at = 4 + line.index(b"\0")
+    wanted = [(at, 2), (at + len(line) + 5, 4)]
+    assert [(error.offset, error.line) for error in errors] == wanted
+    assert all("NUL is not text" in error.reason for error in errors)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ._types import Loads, OnError
 
-SIZE = 16 * 1024
+SIZE = 32 * 1024
 """Bytes read at a time: of larger blocks' values, which are of all sizes, the allocator
 keeps several times as many as there are at any moment."""
 MANY = 1 << 20
@@ -63,8 +63,9 @@ def _values(
 def _all_at_once(batch: LineBatch, loads: Loads, max_depth: int) -> list[Any] | None:
     """Decode a batch without a Python step per line, or say that it needs care."""
     data = batch.data
-    # Tests of one byte run at memory speed; the others are rarely needed.
-    if b"\0" in data or (b"\\" in data and ESCAPED.search(data)):
+    # A test of one byte runs at memory speed; the other is rarely needed. No decoder
+    # takes a raw NUL, in a string or beside one.
+    if b"\\" in data and ESCAPED.search(data):
         return None
     # A blank line is no JSON, and the last is not among what the decoder is given.
     if data[-1:] in {b"", b"\n"} or _may_be_deep(data, max_depth):
@@ -221,6 +222,8 @@ class read_jsonl(Reader["Any"]):  # noqa: N801  # used as a function; closes as 
             got = _all_at_once(batch, loads, depth)
             if got is not None:
                 yield got
+                # Let go of these values before the next are made.
+                del got
                 continue
             for _, value in _values(batch, self.source, self._on_error, depth):
                 yield (value,)
