@@ -65,6 +65,7 @@ def _rows(folder: Path, bare: int, *, form: Form) -> Iterator[Row]:
     yield grown("clean and split", "split", text, slow, bar=8)
     yield grown("async batches", "stream_batches", text, sizes[:2], bar=12)
     yield floor("asyncio alone", "asyncio_alone", text, sizes[:1])
+    yield floor("asyncio, batches without a thread", "sync_batches", text, sizes[:1])
     yield from _long_line(folder, bare, form.pick(quick=4 * MIB, whole=LONG))
     yield _bomb(folder, bare)
 
