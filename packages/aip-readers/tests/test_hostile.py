@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from aip_readers import (
-    CorruptError,
     EncodingError,
     ErrorReport,
     FieldError,
-    FileChunkIterator,
     Format,
-    LimitError,
     Limits,
     OversizeError,
     ParseError,
     ReadError,
     RecordEncodingError,
-    TruncatedError,
     open_records,
     reread,
     split,
@@ -72,14 +65,7 @@ def table(data: bytes, good: list[str], *wrong: Wrong) -> Hostile:
     return Hostile(data, "csv", good, list(wrong))
 
 
-def zstd(data: bytes) -> bytes:
-    module = pytest.importorskip("backports.zstd", reason="needs the extra zstd")
-    options = {module.CompressionParameter.checksum_flag: 1}
-    return bytes(module.compress(data, options=options))
-
-
 U16, U32 = "utf-16-le", "utf-32-le"
-OK = "ok\n" * 3000
 CORPUS: dict[str, Hostile] = {
     # Marks, and wide encodings.
     "empty": text(b"", ""),
@@ -185,6 +171,9 @@ CORPUS: dict[str, Hostile] = {
     ),
     "a code point cut by a line end": lines(
         b"a\xe2\x82\nb", ["b"], Wrong(RecordEncodingError, 1, 1, "unexpected end")
+    ),
+    "a last line of half an emoji": lines(
+        b"a\n\xf0\x9f", ["a"], Wrong(RecordEncodingError, 2, 2, "unexpected end")
     ),
     "every byte": lines(
         bytes(range(256)),
@@ -300,12 +289,6 @@ CORPUS: dict[str, Hostile] = {
         Wrong(RecordEncodingError, 13, 3, "bytes ff"),
     ),
     "a header only": table(b"id,text\n", []),
-}
-PACKS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "zstd": zstd,
 }
 
 
@@ -441,85 +424,5 @@ def test_replacing_loses_nothing_and_spans_still_hold(path: Path, name: str) -> 
         assert records[-1].end == len(case.data)
 
 
-ENDINGS: dict[str, tuple[Callable[[bytes], bytes], str, type[ReadError] | None]] = {
-    "whole": (lambda data: data, "", None),
-    "twice": (lambda data: data + data, "", None),
-    "padded": (lambda data: data + bytes(999), "", None),
-    "padded between": (lambda data: data + bytes(99) + data, "", None),
-    "cut by a byte": (lambda data: data[:-1], "ends before the end", TruncatedError),
-    "cut by 10": (lambda data: data[:-10], "ends before the end", TruncatedError),
-    "cut in the header": (
-        lambda data: data + data[:8],
-        "ends before the end",
-        TruncatedError,
-    ),
-    "then text": (lambda data: data + b"text", "follow the last", CorruptError),
-    "padded, then text": (
-        lambda data: data + bytes(9) + b"text",
-        "follow the last",
-        CorruptError,
-    ),
-}
-
-
-@pytest.mark.parametrize("pack", PACKS)
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_archives(path: Path, pack: str, ending: str) -> None:
-    change, reason, kind = ENDINGS[ending]
-    path.write_bytes(change(PACKS[pack](OK.encode())))
-    blocks, error = drain(FileChunkIterator(path))
-    good = b"".join(blocks)
-    if kind is None:
-        assert error is None
-        assert good == OK.encode() * (2 if ending in {"twice", "padded between"} else 1)
-        return
-    assert type(error) is kind
-    assert reason in error.reason
-    assert error.offset == len(good)
-    assert OK.encode().startswith(good)
-    if not ending.startswith("cut by"):
-        assert good == OK.encode()
-    records, again = drain(open_records(path, format="lines", on_error="skip"))
-    assert str(again) == str(error)
-    assert len(records) == good.count(b"\n")
-
-
-@pytest.mark.parametrize("pack", PACKS)
-@pytest.mark.parametrize("how", ["ratio", "total"])
-def test_bombs(path: Path, pack: str, how: Literal["ratio", "total"]) -> None:
-    path.write_bytes(PACKS[pack](bytes(30_000_000)))
-    limits = LIMITS if how == "ratio" else Limits(max_bytes=100_000, max_ratio=10**9)
-    blocks, error = drain(FileChunkIterator(path, limits=limits))
-    given = sum(map(len, blocks))
-    assert type(error) is LimitError
-    if how == "total":
-        assert given == error.offset == 100_000
-        assert "max_bytes=100000" in error.reason
-    else:
-        assert error.offset == given < 20_000_000
-        assert "max_ratio=100" in error.reason
-
-
-@pytest.mark.parametrize("pack", PACKS)
-def test_a_flipped_bit_anywhere_gives_good_bytes_then_one_error(
-    path: Path, pack: str
-) -> None:
-    data = OK.encode() + b"tail"
-    packed = PACKS[pack](data)
-    found = 0
-    for at in range(0, len(packed), max(1, len(packed) // 40)):
-        path.write_bytes(packed[:at] + bytes([packed[at] ^ 0x40]) + packed[at + 1 :])
-        blocks, error = drain(FileChunkIterator(path))
-        good = b"".join(blocks)
-        if error is None:
-            # A header field that says nothing about the data (a time, a name), or a
-            # first byte that makes of it no archive at all.
-            assert good in {data, path.read_bytes()}
-            continue
-        found += 1
-        assert error.offset == len(good)
-    assert found
-
-
 def test_there_are_sixty_files_and_more() -> None:
-    assert len(CORPUS) + len(PACKS) * (len(ENDINGS) + 1) >= 60
+    assert len(CORPUS) >= 60
