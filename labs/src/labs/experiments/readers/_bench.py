@@ -19,6 +19,7 @@ from labs import MIB, Form, Row, Spread, spread
 from labs._environment import NoEnvironment, environment
 
 CHILD = Path(__file__).with_name("_child.py")
+FLOORS = CHILD.with_name("_floors.py")
 WANTED = (
     "aiofiles>=24.1",
     "backports.zstd>=1.0",
@@ -83,8 +84,9 @@ def run(work: str, *args: object, warm: object = "-") -> Ran:
 
     With a small file *warm* it is done on that before, and not counted.
     """
+    child = FLOORS if work.endswith("_floor") else CHILD
     done = subprocess.run(
-        [PYTHON.get(), str(CHILD), work, str(warm), *map(str, args)],
+        [PYTHON.get(), str(child), work, str(warm), *map(str, args)],
         capture_output=True,
         text=True,
         check=False,

@@ -12,9 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
-from itertools import accumulate, chain, count, islice, repeat
+from collections.abc import Callable, Iterable
 
 BLOCK = 64 * 1024
 Work = Callable[..., object]
@@ -42,52 +40,6 @@ def blocks(path: str) -> None:
     from aip_readers import FileChunkIterator
 
     for _ in FileChunkIterator(path, BLOCK):
-        pass
-
-
-def blocks_floor(path: str) -> None:
-    """Read blocks that a caller may keep: each is bytes of its own."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
-        while file.read(BLOCK):
-            pass
-
-
-def _whole_lines(path: str) -> Iterator[bytes]:
-    """Cut blocks at their last line end; check nothing, bound nothing."""
-    rest = b""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
-        while block := file.read(BLOCK):
-            lines, _, after = (rest + block).rpartition(b"\n")
-            yield lines
-            rest = after
-    yield rest
-
-
-def _split_lines(path: str) -> Iterator[list[str]]:
-    for data in _whole_lines(path):
-        yield str(data, "utf-8").split("\n")
-
-
-def lines_floor(path: str) -> None:
-    """Read lines by the fewest steps that Python has: decode a block, split it."""
-    for _ in chain.from_iterable(_split_lines(path)):
-        pass
-
-
-def _split_records(path: str) -> Iterator[list[tuple[object, ...]]]:
-    at, line = 0, 1
-    for data in _whole_lines(path):
-        texts = str(data, "utf-8").split("\n")
-        starts = list(accumulate(map(len, BytesIO(data)), initial=at))
-        ends = starts[1:]
-        numbers = range(line, line + len(texts))
-        yield list(zip(repeat(path), texts, starts, ends, numbers, strict=False))
-        at, line = at + len(data) + 1, line + len(texts)
-
-
-def records_floor(path: str) -> None:
-    """Pair lines with their places in plain tuples, checked by nobody."""
-    for _ in chain.from_iterable(_split_records(path)):
         pass
 
 
@@ -175,19 +127,6 @@ def gzip_module(path: str) -> None:
     with gzip.open(path, "rb") as file:
         while file.read(BLOCK):
             pass
-
-
-def gzip_floor(path: str) -> None:
-    """Decompress members by zlib alone; no ratio, no place of damage."""
-    import zlib
-
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
-        member, data = zlib.decompressobj(wbits=31), b""
-        while data or (data := file.read(BLOCK // 2)):
-            member.decompress(data, 2 * BLOCK)
-            data = member.unconsumed_tail
-            if member.eof:
-                data, member = member.unused_data, zlib.decompressobj(wbits=31)
 
 
 def gzip_plain(path: str) -> None:
@@ -293,48 +232,6 @@ def split_only(path: str) -> None:
     consume(split_records(open_records(path), clean="none"))
 
 
-def _decoded(path: str) -> Iterator[str]:
-    """Decode blocks; check nothing but that they are UTF-8."""
-    from codecs import getincrementaldecoder
-
-    decode = getincrementaldecoder("utf-8")().decode
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
-        while block := file.read(BLOCK // 4):
-            yield decode(block)
-
-
-def _last_end(text: str, low: int, high: int) -> int:
-    """Find the last paragraph, else sentence, else word, else anything, that ends."""
-    end = text.rfind("\n\n", low, high + 2)
-    if end < 0:
-        ends = [text.rfind(mark, low, high) for mark in (". ", "? ", "! ", ".\n")]
-        end = max(ends) + 1 or text.rfind(" ", low, high)
-    return high if end < 0 else end
-
-
-def _placed(path: str) -> Iterator[tuple[object, ...]]:
-    text, start, at, line, more = "", 0, 0, 1, {"encoding": "utf-8"}
-    numbers = count()
-    for piece in _decoded(path):
-        text, start = text[start:] + piece, 0
-        while start + 1002 < len(text):
-            end = _last_end(text, start + 500, start + 1000)
-            chunk = text[start:end]
-            data = chunk.encode()
-            yield path, chunk, at, at + len(data), None, next(numbers), more, line
-            start = text.find(" ", end - 100, end) + 1 or end
-            again = text[start:end].encode()
-            at += len(data) - len(again)
-            line += data.count(b"\n") - again.count(b"\n")
-    end = at + len(text[start:].encode())
-    yield path, text[start:], at, end, None, next(numbers), more, line
-
-
-def split_floor(path: str) -> None:
-    """Pair chunks with their bytes and lines in plain tuples; cut graphemes too."""
-    consume(_placed(path))
-
-
 def split_semantic(path: str) -> None:
     """Split a text by semantic-text-splitter, with its offsets."""
     from semantic_text_splitter import TextSplitter
@@ -387,31 +284,6 @@ def sync_batches(path: str) -> None:
             consume(batch)
 
     asyncio.run(run())
-
-
-def handed_batches(path: str) -> None:
-    """Read lines in a thread that hands over four batches at a time, by two locks."""
-    from threading import Lock, Thread
-
-    from aip_readers import read_lines
-
-    wanted, there = Lock(), Lock()
-    handed: list[deque[Iterable[str]]] = []
-
-    def read() -> None:
-        batches = read_lines(path).batches()
-        while True:
-            handed.append(deque(islice(batches, 4)))
-            there.release()
-            wanted.acquire()
-
-    wanted.acquire()
-    there.acquire()
-    Thread(target=read, daemon=True).start()
-    while there.acquire() and (batches := handed.pop()):
-        while batches:
-            consume(batches.popleft())
-        wanted.release()
 
 
 def stream_lines(path: str) -> None:
@@ -519,8 +391,9 @@ def peak_bytes() -> int:
     return 0
 
 
-if __name__ == "__main__":
-    work: Work = globals()[sys.argv[1]]
+def main(works: dict[str, Work]) -> None:
+    """Do what the command line names, and print what it cost."""
+    work = works[sys.argv[1]]
     warm, *args = sys.argv[2:]
     if warm != "-":
         work(warm)
@@ -528,3 +401,7 @@ if __name__ == "__main__":
     value = work(*args)
     seconds = time.process_time() - start
     print(seconds, peak_bytes(), 0 if value is None else value)
+
+
+if __name__ == "__main__":
+    main(globals())

@@ -67,7 +67,7 @@ BARS = (
     Bar("split, the floor", "split_floor", "LangChain, start_index", "split_langchain", None, "text", slow=True),
     Bar("clean and split", "split", "semantic-text-splitter", "split_semantic", 1.2, "text", slow=True),
     Bar("async batches", "stream_batches", "the same sync", "sync_batches", 1 / 1.15, "text"),
-    Bar("async, the floor", "handed_batches", "the same sync", "sync_batches", None, "text"),
+    Bar("async, the floor", "async_floor", "the same sync", "sync_batches", None, "text"),
     Bar("async lines", "stream_lines", "aiofiles", "aiofiles_lines", 40.0, "text", slow=True),
 )  # fmt: skip
 
