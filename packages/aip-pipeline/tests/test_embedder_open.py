@@ -95,7 +95,14 @@ def test_address_that_cannot_be_right_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://me:canary@h/v1", "http://canary@h/v1", "http://me:canary@h:x/v1"]
+    "url",
+    [
+        "http://me:canary@h/v1",
+        "http://canary@h/v1",
+        "http://me:canary@h:x/v1",
+        "me:canary@h/v1",
+        "http://h/v1#canary",
+    ],
 )
 def test_credentials_in_the_address_are_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigError) as caught:

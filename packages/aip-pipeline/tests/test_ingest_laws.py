@@ -335,6 +335,19 @@ async def test_hybrid_search_finds_by_words_and_by_vector(
         assert json.loads(raw)["text"] == "text number 17"
 
 
+async def test_search_refuses_an_embedder_of_another_length(
+    folder: Path, server: OpenAIServer
+) -> None:
+    write_jsonl(folder / "a.jsonl", 5)
+    await run(folder, server)
+    server.dimensions += 1
+    store = f"sqlite:///{folder.parent}/s.db"
+    with pytest.raises(SpaceMismatch, match="no longer the one that made this store"):
+        await search("text", store=store, mode="vector")
+    with pytest.raises(ValueError, match=r"mode must be one of .* not 'words'"):
+        await search("text", store=store, mode="words")  # type: ignore[arg-type]  # a mistake
+
+
 async def test_a_source_that_is_not_there_is_refused_first(
     folder: Path, server: OpenAIServer
 ) -> None:

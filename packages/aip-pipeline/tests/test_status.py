@@ -68,6 +68,18 @@ async def test_a_note_that_a_killed_run_left_is_not_believed() -> None:
     assert holder_of(this_process())[0] == os.getpid()
 
 
+def test_a_source_that_cannot_be_opened_is_no_interrupted_run(aip: Aip) -> None:
+    (aip.folder / "docs").mkdir()
+    (aip.folder / "docs" / "a.txt").write_text("Boil water.")
+    (aip.folder / "docs" / "b.txt").symlink_to(aip.folder / "docs" / "c.txt")
+    (aip.folder / "docs" / "c.parquet").write_bytes(b"no parquet at all")
+    assert aip("ingest", "docs").code == 3
+    status = aip("status")
+    assert "2 sources (0 unfinished)" in status.out
+    assert "1 dead" in status.out
+    assert "interrupted" not in status.out
+
+
 async def test_status_tells_of_a_run_that_waits_for_its_first_answer(aip: Aip) -> None:
     (aip.folder / "a.txt").write_text("Boil water.")
     async with OpenAIServer(delay_s=3) as server:

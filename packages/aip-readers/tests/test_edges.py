@@ -63,6 +63,10 @@ def test_settings_that_make_no_sense_are_refused(path: Path) -> None:
         read_lines(path, 0)
     with pytest.raises(ValueError, match="start must be at least 0, not -1"):
         read_lines(path, start=-1)
+    with pytest.raises(ValueError, match=r"on_error must be .* not 'ignore'"):
+        read_lines(path, on_error="ignore")  # type: ignore[arg-type]  # a mistake
+    with pytest.raises(ValueError, match="no cursor: take one from a reader"):
+        open_records(path, cursor={"offset": 1})  # type: ignore[arg-type]  # the same
     with pytest.raises(ValueError, match="keep must be at least 0, not -1"):
         ErrorReport(keep=-1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from aip_pipeline._errors import ConfigError
 from aip_pipeline.embedders import Embedder, open_embedder
@@ -40,9 +40,12 @@ async def search(
     Raises:
         StoreError: there is no such store, or nothing in it.
         ConfigError: the query is empty, or the store has no full text to search.
+        SpaceMismatch: the embedder's vectors have another length than those stored.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode must be one of {get_args(Mode)}, not {mode!r}")
     if not query.strip():
         raise ConfigError("the query is empty: say what to look for")
     async with opened(open_store(store, create=False)) as used_store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, TypedDict, get_args
 
 from aip_readers import Format, read_chunks
@@ -103,8 +104,9 @@ class IngestSettings:
         """Refuse what cannot work, before anything is read or paid for."""
         for name, low in _LOWEST.items():
             value = getattr(self, name)
-            if isinstance(value, int | float) and value < low:
-                raise SettingError(Name(name), f" must be at least {low}, not {value}")
+            if isinstance(value, int | float) and not low <= value < inf:
+                least = "a finite number" if value == inf else f"at least {low}"
+                raise SettingError(Name(name), f" must be {least}, not {value}")
         if self.chunk_overlap > self.chunk_size // 2:
             raise SettingError(
                 Name("chunk_overlap"),

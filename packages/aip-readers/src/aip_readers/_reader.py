@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._types import Cursor, OnError
 
 T = TypeVar("T")
+_ON_ERROR = "raise", "skip", "replace"
+_CURSOR = {"offset", "line", "packed", "unpacked", "size", "time_ns", "head_crc"}
 
 
 class Asked(NamedTuple):
@@ -60,6 +62,11 @@ class Reader(Generic[T]):
             raise ValueError(f"start must be at least 0, not {start!r}")
         if start and cursor:
             raise ValueError("start and cursor exclude each other")
+        if not callable(asked.on_error) and asked.on_error not in _ON_ERROR:
+            said = f"{', '.join(_ON_ERROR)} or a function, not {asked.on_error!r}"
+            raise ValueError(f"on_error must be {said}")
+        if cursor is not None and not cursor.keys() >= _CURSOR:
+            raise ValueError("this is no cursor: take one from a reader's cursor()")
         self.source = absolute(path)
         self.path = path
         self.limits = asked.limits or Limits()

@@ -88,15 +88,16 @@ def _check_url(url: str) -> None:
         raise ConfigError(
             f"the base URL cannot be read: {url.rpartition('@')[2]!r}"
         ) from None
-    if parts.username is not None or parts.password is not None:
+    if "@" in (parts.netloc if sound else url):
         # The address is not repeated here: it holds what must stay secret.
         raise ConfigError(
             "the base URL holds a user or password: put the key into "
             f"{KEY_VARIABLES[0]} instead"
         )
     if not sound or parts.query or parts.fragment:
+        shown = url.partition("?")[0].partition("#")[0]
         raise ConfigError(
-            f"the base URL {url.partition('?')[0]!r} cannot be right: write it like "
+            f"the base URL {shown!r} cannot be right: write it like "
             "http://127.0.0.1:8000/v1, without a query"
         )
 

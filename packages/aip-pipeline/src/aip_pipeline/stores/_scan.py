@@ -6,6 +6,7 @@ import heapq
 import re
 import sqlite3
 
+from aip_pipeline._errors import SpaceMismatch
 from aip_pipeline.stores import _schema as sql
 
 SCAN_ROWS = 4096  # vectors held at once: 4 MiB at 256 dimensions
@@ -23,6 +24,14 @@ def nearest(
     while rows := cursor.fetchmany(SCAN_ROWS):
         flat = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
         block = flat.reshape(len(rows), -1)
+        if block.shape[1] != len(wanted):
+            raise SpaceMismatch(
+                f"the store holds vectors of {block.shape[1]} dimensions, and the "
+                f"embedder answers with {len(wanted)}: it is no longer the one that "
+                "made this store; use that one, or a new store with --store",
+                stored=str(block.shape[1]),
+                asked=str(len(wanted)),
+            )
         norms = np.sqrt(np.einsum("ij,ij->i", block, block))
         scores = block @ wanted / np.maximum(norms, 1e-12)
         top = np.argsort(-scores, kind="stable")[:k]

@@ -84,12 +84,13 @@ END;
 # transaction survive a power cut, and the writer groups enough into each to pay it.
 # Pages of 16 KiB hold a text and its vector without overflow: writing costs two thirds
 # of what it does with the default of 4 KiB.
+# A cache is the writer's alone: what others look for is seldom twice in one place.
 PRAGMAS = (
     "PRAGMA page_size = 16384",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -1000",
+    "PRAGMA cache_size = -400",
     "PRAGMA wal_autocheckpoint = 256",
     "PRAGMA journal_size_limit = 67108864",
 )
@@ -241,8 +242,10 @@ SELECT coalesce((SELECT sum(chunks + next_chunks) FROM source), 0),
         AND EXISTS (SELECT 1 FROM source WHERE fingerprint IS NOT NULL AND chunks)
 """
 
+# A source that could not be opened has a version begun, without a name and empty.
 TOTALS = """
-SELECT count(*), count(next_fingerprint), coalesce(sum(chunks), 0),
+SELECT count(*), count(CASE WHEN next_fingerprint <> '' OR next_chunks THEN 1 END),
+    coalesce(sum(chunks), 0),
     coalesce(sum(next_chunks), 0),
     (SELECT count(*) FROM embedding), (SELECT count(*) FROM dead)
 FROM source
