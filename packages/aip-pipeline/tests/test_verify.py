@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,15 @@ import pytest
 from command import Aip
 from stored import rows, texts
 
-from aip_pipeline import Fault, StoreError, ingest_sync, open_store, search, verify
+from aip_pipeline import (
+    Fault,
+    SpaceMismatch,
+    StoreError,
+    ingest_sync,
+    open_store,
+    search,
+    verify,
+)
 
 NAN = np.full(256, np.nan, np.float32).tobytes()
 
@@ -185,32 +193,46 @@ def aip_repair_marks() -> list[str]:
     return [fault.check for fault in verify(repair=True)]
 
 
-CANARY = base64.b64encode(np.ones(256, "<f4").tobytes()).decode()
+def canaries() -> list[str]:
+    with closing(sqlite3.connect("aip.db")) as db:
+        row = db.execute("SELECT value FROM meta WHERE key = 'canaries'").fetchone()
+    return list(json.loads(row[0]))
 
 
-@pytest.mark.parametrize(
-    ("canaries", "said"),
-    [
-        (None, "there are none, so a swapped model would not be found"),
-        ("nonsense", "they are not a list of base64"),
-        ("{}", "they are not a list of base64"),
-        ("[1, 2, 3]", "they are not a list of base64"),
-        ('["=", "", ""]', "they are not a list of base64"),
-        (json.dumps([CANARY]), "there are 1 instead of 3"),
-        (json.dumps([CANARY, CANARY, ""]), "one has 0 bytes instead of 1024"),
-        (
-            json.dumps([CANARY, CANARY, base64.b64encode(NAN).decode()]),
-            "one has numbers that are not finite",
-        ),
-    ],
-)
-def test_damaged_canaries_are_found_and_made_anew(
-    aip: Aip, notes: Path, canaries: str | None, said: str
-) -> None:
-    if canaries is None:
+def put_canaries(written: str | None) -> None:
+    if written is None:
         execute("DELETE FROM meta WHERE key = 'canaries'")
     else:
-        execute("UPDATE meta SET value = ? WHERE key = 'canaries'", args=(canaries,))
+        execute("UPDATE meta SET value = ? WHERE key = 'canaries'", args=(written,))
+
+
+NONE_SOUND = "so none is sound: once marked, the next run's model is believed"
+# What becomes of the three genuine canaries, and what is said of it.
+DAMAGES: list[tuple[Callable[[list[str]], str | None], str]] = [
+    (lambda _: None, f"there are none, {NONE_SOUND}"),
+    (lambda _: "nonsense", f"they are not a list, {NONE_SOUND}"),
+    (lambda _: "{}", f"they are not a list, {NONE_SOUND}"),
+    (lambda _: "[1, 2, 3]", f"one is not base64, {NONE_SOUND}"),
+    (lambda _: "[]", f"there are 0 instead of 3, {NONE_SOUND}"),
+    (lambda all_: json.dumps(["=", *all_[1:]]), "one is not base64"),
+    (lambda all_: json.dumps(all_[1:]), "there are 2 instead of 3"),
+    (
+        lambda all_: json.dumps([all_[0][:-8], *all_[1:]]),
+        "one has 1020 bytes instead of 1024",
+    ),
+    (
+        lambda all_: json.dumps([base64.b64encode(NAN).decode(), *all_[1:]]),
+        "one has numbers that are not finite",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGES)
+def test_damaged_canaries_are_found_and_made_anew(
+    aip: Aip, notes: Path, damage: Callable[[list[str]], str | None], said: str
+) -> None:
+    genuine = canaries()
+    put_canaries(damage(genuine))
     seen = aip("verify")
     assert seen.code == 1
     assert seen.lines[0].startswith(f"canary: the canaries: {said}: mark it with")
@@ -221,6 +243,36 @@ def test_damaged_canaries_are_found_and_made_anew(
     report = ingest_sync(str(notes))
     assert (report.unchanged, report.stored, report.embedded) == (9, 0, 0)
     assert found() == []
+    assert canaries() == genuine
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGES)
+def test_a_run_is_refused_while_canaries_are_damaged(
+    notes: Path, damage: Callable[[list[str]], str | None], said: str
+) -> None:
+    put_canaries(damage(canaries()))
+    with pytest.raises(StoreError, match="canaries are damaged") as caught:
+        ingest_sync(str(notes))
+    assert f"({said})" in str(caught.value)
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_a_swapped_model_is_refused_by_the_canaries_that_a_repair_kept(
+    notes: Path, damaged: int
+) -> None:
+    genuine = canaries()
+    others = [
+        base64.b64encode(
+            np.roll(np.frombuffer(base64.b64decode(one), "<f4"), 1).tobytes()
+        )
+        for one in genuine
+    ]
+    kept: list[str] = [one.decode() for one in others]
+    kept[damaged] = "="
+    put_canaries(json.dumps(kept))
+    assert aip_repair_marks() == ["canary"]
+    with pytest.raises(SpaceMismatch, match="no longer the one"):
+        ingest_sync(str(notes))
 
 
 def test_a_run_does_not_go_on_without_the_canaries_that_were_there(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aip_pipeline._errors import SpaceMismatch, StoreError
 
@@ -20,8 +20,26 @@ CANARY_TEXTS = (
 # One model answers a little differently on other hardware or in another batch; two
 # models of equal dimensions do not come near this.
 MIN_COSINE = 0.99
-# What a repair leaves in place of canaries that are damaged: the next run makes others.
-MARKED = "[]"
+_BELIEVED = ", so none is sound: once marked, the next run's model is believed"
+
+
+class StoredCanaries(NamedTuple):
+    """Hold what a store's canaries are worth.
+
+    Attributes:
+        sound: the vectors that can be compared with.
+        marked: whether a repair took out the others: the next run makes all anew.
+        fault: what is wrong with them.
+    """
+
+    sound: list[bytes]
+    marked: bool
+    fault: str | None
+
+    def repaired(self) -> str:
+        """Return what to store: the sound ones, and null for each of the others."""
+        kept = [base64.b64encode(one).decode() for one in self.sound]
+        return json.dumps([*kept, *[None] * len(CANARY_TEXTS)][: len(CANARY_TEXTS)])
 
 
 class CanaryCheck:
@@ -35,7 +53,8 @@ class CanaryCheck:
 
     Attributes:
         passed: whether this run's canaries were compared, or are the first.
-        lacking: whether a repair asks for new ones, even if nothing else is embedded.
+        lacking: whether a repair asks for new ones, even if nothing else is embedded;
+            those it left are compared all the same.
     """
 
     def __init__(self, spec: str) -> None:
@@ -44,85 +63,111 @@ class CanaryCheck:
         self._spec = spec
         self._stored: NDArray[np.float32] | None = None
 
-    def load(self, stored: str | None) -> None:
-        """Take what the store holds, if it holds any.
+    def load(self, stored: str | None, *, has_vectors: bool) -> None:
+        """Take what the store holds; one without vectors cannot be mixed with others.
 
         Raises:
             StoreError: the canaries are damaged.
         """
-        self.lacking = stored == MARKED
-        if stored is None or self.lacking:
+        if not has_vectors:
             return
-        import numpy as np  # noqa: PLC0415  # only a run needs it
-
-        try:
-            raw = _decoded(stored)
-            self._stored = np.stack([np.frombuffer(one, np.float32) for one in raw])
-        except ValueError as error:
+        found = read_canaries(stored)
+        if found.fault and not found.marked:
             raise StoreError(
-                "the store's canaries are damaged, so a swapped model would not be "
-                "found: run `aip verify --repair`, then ingest again"
-            ) from error
+                f"the store's canaries are damaged ({found.fault}), so a swapped model "
+                "would not be found: run `aip verify --repair`, then ingest again"
+            )
+        self.lacking = found.marked
+        if found.sound:
+            import numpy as np  # noqa: PLC0415  # only a run needs it
+
+            rows = [np.frombuffer(one, np.float32) for one in found.sound]
+            self._stored = np.stack(rows)
 
     def check(self, vectors: NDArray[np.float32]) -> str | None:
-        """Compare this run's canaries; return what to store, where nothing was.
+        """Compare this run's canaries; return what to store, where any were missing.
 
         Raises:
             SpaceMismatch: the vectors are another model's.
         """
-        if self._stored is None:
-            rows = (base64.b64encode(row.tobytes()).decode() for row in vectors)
-            self.passed = True
-            return json.dumps(list(rows))
-        cosine = _least_cosine(self._stored, vectors)
-        if cosine < MIN_COSINE:
-            raise SpaceMismatch(
-                f"the embedder {self._spec!r} is no longer the one that made this "
-                f"store: its vectors of {len(CANARY_TEXTS)} fixed texts have changed "
-                f"(cosine {cosine:.3f}): use the model of before, or a new store with "
-                "--store",
-                stored=self._spec,
-                asked=self._spec,
-            )
+        if self._stored is not None:
+            cosine = _least_cosine(self._stored, vectors)
+            if not cosine >= MIN_COSINE:  # nor is NaN
+                raise SpaceMismatch(
+                    f"the embedder {self._spec!r} is no longer the one that made this "
+                    f"store: its vectors of {len(CANARY_TEXTS)} fixed texts have "
+                    f"changed (cosine {cosine:.3f}): use the model of before, or a new "
+                    "store with --store",
+                    stored=self._spec,
+                    asked=self._spec,
+                )
         self.passed = True
-        return None
+        if self._stored is not None and not self.lacking:
+            return None
+        return json.dumps([base64.b64encode(row.tobytes()).decode() for row in vectors])
 
 
-def canary_fault(stored: str | None, *, n_bytes: int) -> str | None:
-    """Say what is wrong with a store's canaries, whose vectors have *n_bytes* each."""
-    if stored in (None, MARKED):
-        return "there are none, so a swapped model would not be found"
+def read_canaries(stored: str | None, *, n_bytes: int | None = None) -> StoredCanaries:
+    """Read a store's canaries.
+
+    Args:
+        stored: as they lie in the store.
+        n_bytes: of each vector in the store; None to take the longest for whole.
+    """
+    try:
+        found = _decoded(stored)
+    except ValueError:
+        what = "there are none" if stored is None else "they are not a list"
+        return StoredCanaries([], marked=False, fault=what + _BELIEVED)
+    kept = [one for one in found if one is not None]
+    n_bytes = n_bytes or max([4, *map(len, kept)]) // 4 * 4
+    faults = [_fault(one, n_bytes) for one in kept]
+    sound = [one for one, what in zip(kept, faults, strict=True) if what is None]
+    fault = next(filter(None, faults), None)
+    marked = fault is None and len(kept) < len(found) == len(CANARY_TEXTS)
+    if fault is None and len(kept) != len(CANARY_TEXTS):
+        fault = f"there are {len(kept)} instead of {len(CANARY_TEXTS)}"
+    if fault is not None and not sound:
+        fault += _BELIEVED
+    return StoredCanaries(sound, marked, fault)
+
+
+def _decoded(stored: str | None) -> list[bytes | None]:
+    """Read canaries: None is one that a repair took out, b"" one that is no base64.
+
+    Raises:
+        ValueError: they are no list.
+    """
+    found = json.loads(stored or "")
+    if not isinstance(found, list):
+        raise ValueError("not a list")  # noqa: TRY004  # the caller catches one kind
+    return [None if one is None else _bytes(one) for one in found]
+
+
+def _bytes(one: object) -> bytes:
+    try:
+        return base64.b64decode(one, validate=True) if isinstance(one, str) else b""
+    except ValueError:
+        return b""
+
+
+def _fault(one: bytes, n_bytes: int) -> str | None:
     import numpy as np  # noqa: PLC0415  # as above
 
-    try:
-        raw = _decoded(stored)
-    except ValueError:
-        return "they are not a list of base64"
-    if len(raw) != len(CANARY_TEXTS):
-        return f"there are {len(raw)} instead of {len(CANARY_TEXTS)}"
-    for one in raw:
-        if len(one) != n_bytes:
-            return f"one has {len(one)} bytes instead of {n_bytes}"
-        if not np.isfinite(np.frombuffer(one, np.float32)).all():
-            return "one has numbers that are not finite"
+    if not one:
+        return "one is not base64"
+    if len(one) != n_bytes:
+        return f"one has {len(one)} bytes instead of {n_bytes}"
+    if not np.isfinite(np.frombuffer(one, np.float32)).all():
+        return "one has numbers that are not finite"
     return None
 
 
-def _decoded(stored: str) -> list[bytes]:
-    """Read canaries.
-
-    Raises:
-        ValueError: they are not as they were written.
-    """
-    found = json.loads(stored)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ValueError("not a list of strings")
-    return [base64.b64decode(one, validate=True) for one in found]
-
-
-def _least_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    if left.shape != right.shape:
+def _least_cosine(stored: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """Compare each with its own; where some are missing, with the nearest."""
+    if stored.shape[1] != found.shape[1]:
         return 0.0
-    dots = (left * right).sum(axis=1)
-    norms = ((left**2).sum(axis=1) * (right**2).sum(axis=1)) ** 0.5
-    return float((dots / norms.clip(min=1e-12)).min())
+    norms = ((stored**2).sum(axis=1)[:, None] * (found**2).sum(axis=1)) ** 0.5
+    cosines = stored @ found.T / norms.clip(min=1e-12)
+    own = cosines.diagonal() if len(stored) == len(found) else cosines.max(axis=1)
+    return float(own.min())

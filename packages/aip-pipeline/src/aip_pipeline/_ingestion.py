@@ -276,7 +276,7 @@ class Ingestion:
                 base_url=settings.base_url,
                 fulltext=settings.fulltext,
             )
-            self._canary.load(store.canaries())
+            self._canary.load(store.canaries(), has_vectors=store.has_vectors())
             loop.call_soon_threadsafe(settle, opened)
             self._writer.run(store)
             # Only now, when no page of a source that has vanished is on its way.

@@ -137,7 +137,7 @@ class _Retry:
         self._on_left = on_left
         self._hash = text_hasher(embedder.spec)
         self._canary = CanaryCheck(embedder.spec)
-        self._canary.load(store.canaries())
+        self._canary.load(store.canaries(), has_vectors=store.has_vectors())
 
     async def page(self, letters: Sequence[DeadLetter]) -> None:
         """Embed what has text and is not known; settle all in one transaction."""

@@ -31,7 +31,7 @@ class Vectors:
 
 
 class Canaries(NamedTuple):
-    """Hold the canary vectors of a new store."""
+    """Hold the canary vectors that a store lacks."""
 
     written: str
 

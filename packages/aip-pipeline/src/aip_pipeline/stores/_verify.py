@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aip_pipeline._canary import MARKED, canary_fault
+from aip_pipeline._canary import read_canaries
 from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline.embedders._spec import Spec
 from aip_pipeline.stores import _verify_sql as sql
@@ -206,16 +206,19 @@ class Verification:
     def _canaries(self) -> Iterator[Fault]:
         """Check the vectors that tell whether the model is still the same.
 
-        What is damaged is marked, whatever the mark replaces: the next run embeds the
-        three texts, even if it embeds nothing else.
+        A repair takes out what is damaged: the next run compares its model with those
+        that are left, and embeds the three texts, even if it embeds nothing else.
         """
         n_bytes = self._vector_bytes()
+        if not n_bytes:
+            return
         row = self._db.execute(sql.CANARIES).fetchone()
-        if not n_bytes or not (what := canary_fault(row and row[0], n_bytes=n_bytes)):
+        found = read_canaries(row and row[0], n_bytes=n_bytes)
+        if found.fault is None:
             return
         if self._repair:
-            self._db.execute(sql.MARK_CANARIES, (MARKED,))
-        yield self._fault("canary", "the canaries", what, remedy="ingest")
+            self._db.execute(sql.MARK_CANARIES, (found.repaired(),))
+        yield self._fault("canary", "the canaries", found.fault, remedy="ingest")
 
 
 def _wrong_length(n_bytes: int, wanted: int) -> str:
