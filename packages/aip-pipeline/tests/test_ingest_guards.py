@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openai_server
 import pytest
+from numpy.typing import NDArray
 from openai_server import OpenAIServer
 from stored import texts
 
@@ -22,7 +25,11 @@ from aip_pipeline import (
     ingest,
 )
 from aip_pipeline._canary import CANARY_TEXTS
-from aip_pipeline.stores import DeadLetter
+from aip_pipeline._plan import plan
+from aip_pipeline.embedders._endpoint import Endpoint
+from aip_pipeline.embedders._openai import OpenAIEmbedder
+from aip_pipeline.embedders._spec import Spec
+from aip_pipeline.stores import DeadLetter, SqliteStore, Write
 
 
 def settings(folder: Path, server: OpenAIServer, **more: Any) -> IngestSettings:
@@ -78,6 +85,53 @@ async def test_canaries_ride_along_and_cost_no_request(
     assert first.report.requests == 1
     await run(folder, server)
     assert {server.times_embedded(text) for text in CANARY_TEXTS} == {1}
+
+
+class Particular(OpenAIEmbedder):
+    """Refuse to be asked for nothing, as an embedder of a user's own may."""
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed some texts."""
+        assert texts
+        return await super().embed(texts)
+
+
+async def mark_canaries(folder: Path, server: OpenAIServer) -> None:
+    """Ingest, and leave the store as a repair that found one canary damaged does."""
+    await run(folder, server)
+    with SqliteStore(folder.parent / "s.db") as store:
+        kept = json.loads(store.canaries() or "")
+        store.commit(Write(canaries=json.dumps([*kept[1:], None])))
+
+
+async def test_the_request_for_lacking_canaries_obeys_a_budget_and_a_drain(
+    folder: Path, server: OpenAIServer
+) -> None:
+    await mark_canaries(folder, server)
+    before = server.requests
+    assert (await run(folder, server, max_tokens=0)).exhausted
+    drained = Ingestion([str(folder)], settings=settings(folder, server))
+    drained.drain()
+    await drained.run()
+    assert server.requests == before
+    await run(folder, server)
+    assert server.requests == before + 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
+@pytest.mark.parametrize("more", [0, 1, 5])
+async def test_lacking_canaries_are_asked_for_as_planned_and_never_nothing(
+    folder: Path, server: OpenAIServer, batch_size: int, more: int
+) -> None:
+    await mark_canaries(folder, server)
+    for n in range(more):
+        (folder / f"more{n}.txt").write_text(f"another document {n}")
+    used = settings(folder, server, batch_size=batch_size)
+    planned, before = plan([str(folder)], settings=used), server.requests
+    endpoint = Endpoint(base_url=server.base_url)
+    embedder = Particular(Spec.parse("openai:test"), endpoint=endpoint)
+    await Ingestion([str(folder)], settings=used, embedder=embedder).run()
+    assert planned.requests == server.requests - before
 
 
 async def test_a_token_budget_stops_the_run_before_it_is_overspent(

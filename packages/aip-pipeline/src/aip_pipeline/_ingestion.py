@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, nullcontext, suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from aip_pipeline._batching import Batch, Batcher, Item, Ticket
+from aip_pipeline._batching import Batcher, Item, Ticket
 from aip_pipeline._bottleneck import Bottleneck, LoopLag
 from aip_pipeline._budget import BudgetClosed, ByteBudget
 from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
@@ -287,7 +288,8 @@ class Ingestion:
 
     async def _feed_and_embed(self, pool: ThreadPoolExecutor) -> None:
         if self._canary.lacking:  # a repair asks for new ones
-            await self._ask_first([])
+            n_bytes = sum(len(text.encode()) for text in CANARY_TEXTS)
+            await self._spend(n_bytes, lambda: self._ask([]))
         workers = self._embedder.max_in_flight
         async with asyncio.TaskGroup() as group:
             sampler = group.create_task(self._sample())
@@ -363,16 +365,19 @@ class Ingestion:
     async def _work(self) -> None:
         while (batch := await self._batcher.get()) is not None:
             if not self._stopped_sending():
-                await self._spend(batch)
+                await self._spend(
+                    batch.n_bytes, partial(self._embed, batch.items, attempts=1)
+                )
             self._batcher.done()
             self._flush_if_stuck()
 
     def _stopped_sending(self) -> bool:
         return self.exhausted or self.interrupted
 
-    async def _spend(self, batch: Batch) -> None:
-        """Embed a batch if the tokens for it are left; else end the run."""
-        n_bytes = batch.n_bytes
+    async def _spend(
+        self, n_bytes: int, embed: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Embed some texts if the tokens for them are left; else end the run."""
         reserved = await self._spending.reserve(
             n_bytes, spent_tokens=lambda: self._embedder.usage.tokens
         )
@@ -382,7 +387,7 @@ class Ingestion:
             return
         try:
             with suppress(BudgetClosed):
-                await self._embed(batch.items, attempts=1)
+                await embed()
         finally:
             self._spending.settle(reserved, n_bytes=n_bytes)
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from aip_pipeline._canary import CANARY_TEXTS
+from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
 from aip_pipeline._pruning import look_for_vanished, sources_to_read
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._settings import IngestSettings
@@ -32,7 +32,8 @@ class Plan:
 
     `tokens` is an estimate from the characters of the texts, and so are `cost` (None
     where no price is known) and `seconds` (None where no limit is declared). `requests`
-    and `tokens` include the canaries, which each run that embeds sends along.
+    and `tokens` include the canaries, which each run that embeds sends along, or
+    alone where a repair of the store asks for new ones.
     `dead` counts the dead letters of unchanged sources, which stay. `passed_over`
     counts, by suffix, the files of folders that would not be read.
     `budget` says whether `max_tokens` or `max_cost` is enough; None where none is set.
@@ -68,6 +69,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
     Raises:
         ConfigError: a source or setting cannot be right.
         SpaceMismatch: the store holds another embedder's vectors.
+        StoreError: its canaries are damaged, as for `ingest`.
     """
     sources = sources_to_read(sources, settings=settings)
     embedder = open_embedder(
@@ -77,7 +79,9 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
         api_key="unused",  # nothing is sent
     )
     found, estimate = Plan(), TokenEstimate(embedder.spec)
+    canary = CanaryCheck(embedder.spec)
     with _stores(settings, spec=embedder.spec) as (store, scratch):
+        canary.load(store.canaries(), has_vectors=store.has_vectors())
         reader = PageReader(
             settings,
             store=store,
@@ -96,7 +100,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
     found.changed = reader.found["changed"]
     found.unchanged = reader.found["unchanged"]
     found.passed_over = dict(reader.unknown)
-    _estimate(found, estimate, settings, embedder)
+    _estimate(found, estimate, settings, embedder, lacking=canary.lacking)
     return found
 
 
@@ -129,16 +133,21 @@ def _add(found: Plan, page: Page, scratch: Store, estimate: TokenEstimate) -> No
 
 
 def _estimate(
-    found: Plan, estimate: TokenEstimate, settings: IngestSettings, embedder: Embedder
+    found: Plan,
+    estimate: TokenEstimate,
+    settings: IngestSettings,
+    embedder: Embedder,
+    *,
+    lacking: bool,
 ) -> None:
     """Work out what follows from the texts to embed, and the canaries before them."""
     sent_bytes = found.to_embed_bytes
-    if found.to_embed:
+    if found.to_embed or lacking:
         canaries = [text.encode() for text in CANARY_TEXTS]
         estimate.add(canaries)
         sent_bytes += sum(map(len, canaries))
         if Spec.parse(embedder.spec).provider != "local":  # which sends none
-            found.requests = _requests(found, settings, embedder.profile)
+            found.requests = _requests(found, settings, embedder.profile, alone=lacking)
     found.tokens = estimate.tokens
     waits = []
     if settings.rpm is not None:
@@ -154,15 +163,22 @@ def _estimate(
         found.budget = _verdict(found.tokens, first_bytes, limit_tokens=limit)
 
 
-def _requests(found: Plan, settings: IngestSettings, profile: BatchProfile) -> int:
-    """Count the requests that hold all texts, the canaries of the first included."""
+def _requests(
+    found: Plan, settings: IngestSettings, profile: BatchProfile, *, alone: bool
+) -> int:
+    """Count the requests that hold all texts, the canaries of the first included.
+
+    Those that a repair asks for go before all texts, *alone*.
+    """
     most_texts = min(settings.batch_size, profile.max_texts)
     by_tokens = int(profile.max_tokens * profile.bytes_per_token)
     most_bytes = min(profile.max_bytes, by_tokens)
     # Where there is no room beside the canaries, one text goes after them, alone.
-    room, canaries = most_texts - len(CANARY_TEXTS), 1
-    if room < 1:
-        room, canaries = 1, 1 + -(-len(CANARY_TEXTS) // most_texts)
+    beside = most_texts - len(CANARY_TEXTS)
+    slices = -(-len(CANARY_TEXTS) // most_texts)
+    room, canaries = max(1, beside), 1 + slices if alone or beside < 1 else 1
+    if not found.to_embed:
+        return slices
     by_texts = canaries + -(-max(0, found.to_embed - room) // most_texts)
     return max(by_texts, -(-found.to_embed_bytes // most_bytes))
 

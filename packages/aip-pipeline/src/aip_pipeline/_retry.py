@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
+from aip_pipeline._canary import CanaryCheck
 from aip_pipeline._errors import ConfigError, EmbedderRefused
 from aip_pipeline._fingerprint import text_hasher
+from aip_pipeline._first_request import embed_first
 from aip_pipeline.embedders import Embedder, open_embedder
 from aip_pipeline.stores import (
     DeadLetter,
@@ -136,6 +137,7 @@ class _Retry:
         self._embedder = embedder
         self._on_left = on_left
         self._hash = text_hasher(embedder.spec)
+        self._canaries: str | None = None  # to be stored
         self._canary = CanaryCheck(embedder.spec)
         self._canary.load(store.canaries(), has_vectors=store.has_vectors())
 
@@ -147,6 +149,9 @@ class _Retry:
         settled, poison = Settled(), dict[bytes, Poison]()
         if fresh:
             await self._embed(fresh, settled, poison, attempts=1)
+        if self._canaries is not None:  # before any vector that they vouch for
+            write, self._canaries = Write(canaries=self._canaries), None
+            await asyncio.to_thread(self._store.commit, write)
         left = [self._sort(letter, settled, poison) for letter in letters]
         await asyncio.to_thread(self._store.settle, settled)
         self._count(settled)
@@ -182,11 +187,13 @@ class _Retry:
         """Embed texts; the first go with the canaries, as in any run."""
         if self._canary.passed:
             return await self._embedder.embed(texts)
-        array = await self._embedder.embed([*CANARY_TEXTS, *texts])
-        written = self._canary.check(array[: len(CANARY_TEXTS)])
-        if written is not None:
-            await asyncio.to_thread(self._store.commit, Write(canaries=written))
-        return array[len(CANARY_TEXTS) :]
+        room = self._embedder.profile.max_texts
+        return await embed_first(
+            self._embedder, texts, room=room, check=self._pass_canaries
+        )
+
+    def _pass_canaries(self, vectors: NDArray[np.float32]) -> None:
+        self._canaries = self._canary.check(vectors)
 
     def _sort(
         self, letter: DeadLetter, settled: Settled, poison: dict[bytes, Poison]
