@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,14 @@ async def test_the_verdict_on_a_budget_is_what_the_run_then_does(
     assert not large.exhausted
     done = plan([str(folder)], settings=IngestSettings(**used, max_tokens=1))
     assert (done.to_embed, done.tokens, done.budget) == (0, 0, "enough")
+
+
+async def test_a_path_that_is_gone_and_is_to_be_pruned_is_counted(
+    folder: Path, server: OpenAIServer
+) -> None:
+    (folder.parent / "other.txt").write_text("something else")
+    sources = [str(folder), str(folder.parent / "other.txt")]
+    await ingest(sources, **options(folder, server))
+    shutil.rmtree(folder)
+    used = IngestSettings(**options(folder, server), prune=True, yes=True)
+    assert plan(sources, settings=used).vanished == 11

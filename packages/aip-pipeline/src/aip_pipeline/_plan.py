@@ -71,7 +71,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
         SpaceMismatch: the store holds another embedder's vectors.
         StoreError: its canaries are damaged, as for `ingest`.
     """
-    sources = sources_to_read(sources, settings=settings)
+    to_read = sources_to_read(sources, settings=settings)
     embedder = open_embedder(
         settings.embedder,
         base_url=settings.base_url,
@@ -92,7 +92,7 @@ def plan(sources: Sequence[Source], *, settings: IngestSettings) -> Plan:
             max_page_bytes=1 << 20,
             vector_bytes=int,
         )
-        for page in reader.pages(sources):
+        for page in reader.pages(to_read):
             _add(found, page, scratch, estimate)
             reader.forget_claims()
         found.vanished = look_for_vanished(paths_of(sources), store).vanished
