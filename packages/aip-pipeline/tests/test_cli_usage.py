@@ -201,6 +201,17 @@ def test_a_path_that_is_gone_is_pruned_by_its_own_name_where_that_is_meant(
     assert f"no such file or folder at {gone}: check the path" in again.err
 
 
+def test_a_pruned_source_without_chunks_is_not_said_to_answer(
+    aip: Aip, folder: Path
+) -> None:
+    (folder / "rows.csv").write_text("text\n")
+    aip("ingest", "notes")
+    (folder / "rows.csv").unlink()
+    done = aip("ingest", "notes", "--prune", "--yes", "--report", "r.html")
+    assert "removed 0 chunks of vanished sources" in done.out
+    assert "still answer" not in done.out + (aip.folder / "r.html").read_text()
+
+
 def test_a_refused_prune_still_sums_up_what_was_done(aip: Aip, folder: Path) -> None:
     aip("ingest", "notes")
     (folder / "tea.txt").unlink()

@@ -65,6 +65,7 @@ class Ingestion:
         interrupted: whether `drain` ended it early.
         exhausted: whether a budget ended it early.
         vanished: stored sources that are no more; known once all was read.
+        removed: those of them that were pruned.
         loop_lag_s: how late the event loop woke.
         unknown: files of folders that were passed over, by suffix; known at the end.
         read_bytes: of the files so far, as they lie on disk.
@@ -86,6 +87,7 @@ class Ingestion:
         self.interrupted = False
         self.exhausted = False
         self.vanished = Vanished(0, 0)
+        self.removed = 0
         self.loop_lag_s = LoopLag()
         self.read_bytes = 0
         self.unknown: Mapping[str, int] = {}
@@ -283,7 +285,8 @@ class Ingestion:
             # Only now, when no page of a source that has vanished is on its way.
             if self._may_prune and self._all_settled:
                 done = Committed()
-                done.counts.deleted = forget_vanished(paths_of(self.sources), store)
+                gone = forget_vanished(paths_of(self.sources), store)
+                self.removed, done.counts.deleted = gone
                 loop.call_soon_threadsafe(self._committed, done)
 
     async def _feed_and_embed(self, pool: ThreadPoolExecutor) -> None:

@@ -151,7 +151,7 @@ def _skipped(run: Ingestion, recorded: Recorder) -> str:
     report = run.report
     rows = [_reason(reason, found) for reason, found in recorded.reasons.items()]
     counted = recorded.more_reasons + sum(o.number for o in recorded.reasons.values())
-    gone = "vanished, and removed" if report.deleted else "vanished; they still answer"
+    gone = "vanished, and removed" if run.removed else "vanished; they still answer"
     others = [
         (recorded.more_reasons, "dead", "for other reasons"),
         (report.dead - counted, "dead", "in sources unchanged since an earlier run"),

@@ -93,17 +93,19 @@ def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:
     return Vanished(vanished, stored, tuple(named))
 
 
-def forget_vanished(sources: Sequence[str], store: Store) -> int:
-    """Remove what has vanished; return how many chunks went with it."""
+def forget_vanished(sources: Sequence[str], store: Store) -> tuple[int, int]:
+    """Remove what has vanished; return how many sources, and chunks of them."""
     covered = covers(sources)
-    deleted, some = 0, list[str]()
+    removed = deleted = 0
+    some: list[str] = []
     for uri in store.uris():
         if _is_gone(uri, covered):
             some.append(uri)
+            removed += 1
         if len(some) == REMOVED_AT_ONCE:
             deleted += store.commit(Write(removed=some)).deleted
             some = []
-    return deleted + store.commit(Write(removed=some)).deleted
+    return removed, deleted + store.commit(Write(removed=some)).deleted
 
 
 def check_prune(found: Vanished, *, listing_complete: bool, yes: bool) -> None:

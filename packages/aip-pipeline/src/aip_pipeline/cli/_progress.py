@@ -193,7 +193,7 @@ def _durable_bytes(run: Ingestion) -> float:
 
 
 def _tell_vanished(run: Ingestion) -> None:
-    if run.report.deleted:
+    if run.removed:
         click.echo(
             f"  removed {counted(run.report.deleted, 'chunk')} of vanished sources"
         )
@@ -216,7 +216,7 @@ def _next_step(run: Ingestion) -> str:
     if run.report.sources:
         return "Nothing was stored: what was read holds no text."
     why = "to read there: no file with a suffix that aip knows"
-    return f"Nothing {'else was to be read' if run.report.deleted else why}."
+    return f"Nothing {'else was to be read' if run.removed else why}."
 
 
 def describe(letter: DeadLetter) -> str:
