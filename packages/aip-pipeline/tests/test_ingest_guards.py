@@ -16,6 +16,7 @@ from openai_server import OpenAIServer
 from stored import texts
 
 from aip_pipeline import (
+    ConfigError,
     ConservationError,
     Ingestion,
     IngestReport,
@@ -26,6 +27,7 @@ from aip_pipeline import (
 )
 from aip_pipeline._canary import CANARY_TEXTS
 from aip_pipeline._plan import plan
+from aip_pipeline._pruning import check_prune, forget_vanished, look_for_vanished
 from aip_pipeline.embedders._endpoint import Endpoint
 from aip_pipeline.embedders._openai import OpenAIEmbedder
 from aip_pipeline.embedders._spec import Spec
@@ -241,6 +243,43 @@ async def test_prune_refuses_after_an_incomplete_listing(
     assert [letter.source for letter in told] == [str(folder / "sub")]
     assert (ingestion.report.dead, ingestion.report.deleted) == (1, 0)
     assert "document 9" in texts(folder.parent / "s.db")
+
+
+@pytest.fixture
+def unseen(folder: Path) -> Path:
+    """Name a file in a folder that a loop of links is to take the place of."""
+    (folder / "sub").mkdir()
+    (folder / "sub" / "x.txt").write_text("below")
+    return folder / "sub" / "x.txt"
+
+
+async def test_prune_never_removes_what_could_not_be_looked_at(
+    folder: Path, server: OpenAIServer, unseen: Path
+) -> None:
+    await run(folder, server)
+    shutil.rmtree(unseen.parent)
+    unseen.parent.symlink_to(unseen.parent)
+    (folder / "9.txt").unlink()
+    asked = [str(unseen), str(folder / "9.txt")]
+    with SqliteStore(folder.parent / "s.db") as store:
+        found = look_for_vanished(asked, store)
+        assert found.vanished == 1
+        with pytest.raises(PruneRefused, match=r"x\.txt \(Too many levels"):
+            check_prune(found, listing_complete=True, yes=False)
+        assert forget_vanished(asked, store) == (1, 1)
+    assert {"below", "document 9"} & set(texts(folder.parent / "s.db")) == {"below"}
+
+
+async def test_a_source_that_cannot_be_looked_at_is_not_called_gone(
+    folder: Path, server: OpenAIServer, unseen: Path
+) -> None:
+    await run(folder, server)
+    shutil.rmtree(unseen.parent)
+    unseen.parent.symlink_to(unseen.parent)
+    used = settings(folder, server, prune=True, yes=True)
+    with pytest.raises(ConfigError, match=r"cannot look at .*x\.txt \(Too many"):
+        await Ingestion([str(unseen)], settings=used).run()
+    assert "below" in texts(folder.parent / "s.db")
 
 
 async def test_a_chunk_that_gets_lost_inside_is_an_error(

@@ -203,7 +203,7 @@ def test_more_vanished_sources_than_one_transaction_takes_are_all_removed(
         found = _pruning.look_for_vanished([str(tmp_path)], store)
         assert (found.vanished, found.stored) == (10, 11)
         assert found.told().endswith("and 7 more")
-        assert forget_vanished([str(tmp_path)], store) == 10
+        assert forget_vanished([str(tmp_path)], store) == (10, 10)
         assert list(store.uris()) == [names[5]]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from glob import has_magic
 from typing import NamedTuple
 
@@ -23,12 +24,14 @@ MAX_NAMED = 3
 class Vanished(NamedTuple):
     """Count the stored sources that this run covers and that are no more.
 
-    `named` holds the first of them, at most `MAX_NAMED`.
+    `named` holds the first of them, at most `MAX_NAMED`. `unseen` is the first path
+    that could not be looked at, and why: what may be there never counts as vanished.
     """
 
     vanished: int
     stored: int
     named: tuple[str, ...] = ()
+    unseen: str | None = None
 
     def told(self) -> str:
         """Name the first of them.
@@ -48,10 +51,18 @@ def sources_to_read(
     A path that is gone could not be listed, so `prune` alone is not enough for it.
 
     Raises:
-        ConfigError: a source is not there, and is not to be pruned.
+        ConfigError: a source is not there, and is not to be pruned, or it cannot be
+            looked at.
     """
-    gone = [path for path in paths_of(sources) if not os.path.lexists(path)]
-    gone = [path for path in gone if not has_magic(path) and _held(path, settings)]
+    paths = [path for path in paths_of(sources) if not has_magic(path)]
+    try:
+        gone = [path for path in paths if _is_gone(path)]
+    except OSError as error:
+        raise ConfigError(
+            f"cannot look at {_why(error)}: check its rights and its disk; nothing was "
+            "read"
+        ) from error
+    gone = [path for path in gone if _held(path, settings)]
     left = [source for source in sources if source not in gone]
     if left or not gone:
         check_sources(left)
@@ -84,13 +95,19 @@ def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:
     covered = covers(sources)
     vanished = stored = 0
     named: list[str] = []
+    unseen: str | None = None
     for uri in store.uris():
         stored += 1
-        if _is_gone(uri, covered):
+        try:
+            gone = covered(uri) and _is_gone(uri)
+        except OSError as error:
+            unseen = unseen or _why(error)
+            continue
+        if gone:
             vanished += 1
             if len(named) < MAX_NAMED:
                 named.append(uri)
-    return Vanished(vanished, stored, tuple(named))
+    return Vanished(vanished, stored, tuple(named), unseen)
 
 
 def forget_vanished(sources: Sequence[str], store: Store) -> tuple[int, int]:
@@ -99,9 +116,10 @@ def forget_vanished(sources: Sequence[str], store: Store) -> tuple[int, int]:
     removed = deleted = 0
     some: list[str] = []
     for uri in store.uris():
-        if _is_gone(uri, covered):
-            some.append(uri)
-            removed += 1
+        with suppress(OSError):  # what cannot be looked at may be there
+            if covered(uri) and _is_gone(uri):
+                some.append(uri)
+                removed += 1
         if len(some) == REMOVED_AT_ONCE:
             deleted += store.commit(Write(removed=some)).deleted
             some = []
@@ -112,10 +130,17 @@ def check_prune(found: Vanished, *, listing_complete: bool, yes: bool) -> None:
     """Refuse to remove so much, or so blindly, that it is likely a mistake.
 
     Raises:
-        PruneRefused: more than a fifth has vanished, or a folder could not be listed.
+        PruneRefused: more than a fifth has vanished, a folder could not be listed, or
+            a path not be looked at.
     """
     if yes or not found.vanished:
         return
+    if found.unseen:
+        raise PruneRefused(
+            f"nothing was removed: {found.vanished} sources seem to have vanished, but "
+            f"{found.unseen} could not be looked at: mend that, or add --yes, which "
+            "removes the others"
+        )
     if not listing_complete:
         raise PruneRefused(
             f"nothing was removed: {found.vanished} sources seem to have vanished, but "
@@ -129,5 +154,18 @@ def check_prune(found: Vanished, *, listing_complete: bool, yes: bool) -> None:
         )
 
 
-def _is_gone(uri: str, covered: Callable[[str], bool]) -> bool:
-    return covered(uri) and not os.path.lexists(uri)  # Path is slow
+def _is_gone(path: str) -> bool:
+    """Tell whether nothing is at a path.
+
+    Raises:
+        OSError: it cannot be looked at, which `os.path.lexists` takes for gone.
+    """
+    try:
+        os.lstat(path)  # Path is slow
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # or none at all
+        return True
+    return False
+
+
+def _why(error: OSError) -> str:
+    return f"{error.filename} ({error.strerror})"
