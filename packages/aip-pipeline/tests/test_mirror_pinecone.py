@@ -202,6 +202,7 @@ async def test_a_number_that_is_not_finite_is_not_sent(server: PineconeServer) -
         "pinecone:https://h:x/canary",
         "pinecone:https://h:0",
         "pinecone:https://h/a?key=canary",
+        "pinecone:http://canary.example/a",
         "pinecone:https://h/a#canary",
         "pinecone:https://h/a/b",
         "pinecone:https://h/a%00b",

@@ -58,7 +58,7 @@ command.params[:0] = [param for param in ingest.params if isinstance(param, Sett
 
 
 def _shown(value: object) -> object:
-    """Hide a password that an address carries."""
+    """Hide what an address may carry of a secret."""
     if isinstance(value, str):
         return without_password(value)
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 from aip_pipeline._errors import ConfigError
@@ -60,7 +61,11 @@ def _address(url: str) -> tuple[str, str]:
     )
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        # In clear a key goes no further than this machine.
+        secure = parts.scheme == "https" or (
+            parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        )
+        sound = secure and bool(parts.hostname)
         sound = sound and parts.port != 0
     except ValueError:
         raise ConfigError(wrong) from None
@@ -70,3 +75,10 @@ def _address(url: str) -> tuple[str, str]:
     if "/" in namespace or not namespace.isprintable():
         raise ConfigError(wrong)
     return f"{parts.scheme}://{parts.netloc.lower()}", namespace
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
