@@ -76,11 +76,33 @@ def test_a_time_has_a_unit_wherever_it_is_set(
     assert (refused.code, "write a number of seconds" in refused.err) == (2, True)
 
 
-@pytest.mark.parametrize("given", ["soon", "-1", "nan", "0"])
+@pytest.mark.parametrize("given", ["soon", "-1", "nan", "0", "inf", "1 d", "m"])
 def test_a_time_that_is_none_is_refused(aip: Aip, given: str) -> None:
     ran = aip("config", "--deadline", given)
     assert ran.code == 2
     assert "'--deadline'" in ran.err
+
+
+def test_no_query_of_an_address_is_shown(
+    aip: Aip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIP_MIRROR", "pinecone:https://h/a?api_key=canary")
+    monkeypatch.setenv("AIP_BASE_URL", "http://127.0.0.1:1/v1#canary")
+    for flags in ([], ["--json"]):
+        ran = aip("config", *flags)
+        assert "pinecone:https://h/a?***" in ran.out
+        assert "canary" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [(".5", 0.5), ("1e2", 100), ("1e1m", 600)]
+)
+def test_a_time_is_any_number(aip: Aip, given: str, seconds: float) -> None:
+    assert config(aip, "--deadline", given)["deadline"] == (seconds, "--deadline")
+
+
+def test_a_time_that_is_refused_is_shown_as_it_was_written(aip: Aip) -> None:
+    assert "'-2m' is too short" in aip("config", "--drain=-2m").err
 
 
 def test_pyproject_is_read_where_there_is_no_file_of_our_own(aip: Aip) -> None:

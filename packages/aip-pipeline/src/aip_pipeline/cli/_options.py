@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -60,11 +61,18 @@ class Duration(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read a duration."""
-        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([smh]?)", str(value).strip())
-        if found is None:
+        written = str(value).strip()
+        unit = written[-1:] if written[-1:] in _SECONDS else ""
+        try:
+            seconds = float(written.removesuffix(unit)) * _SECONDS[unit]
+        except ValueError:
+            seconds = math.nan
+        if not math.isfinite(seconds):
             self.fail(f"{value!r} is not a time: write 25, 90s, 10m or 1h", param, ctx)
-        seconds = float(found.group(1)) * _SECONDS[found.group(2)]
-        return float(super().convert(seconds, param, ctx))
+        try:
+            return float(super().convert(seconds, param, ctx))
+        except click.BadParameter:  # it would show the seconds
+            self.fail(f"{value!r} is too short: write 25, 90s, 10m or 1h", param, ctx)
 
 
 class Concurrency(ConcurrencyParam):
