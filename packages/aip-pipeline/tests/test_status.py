@@ -7,6 +7,7 @@ import json
 import os
 from datetime import UTC, datetime
 
+import pytest
 from command import Aip, aip_process
 from openai_server import OpenAIServer
 
@@ -64,8 +65,21 @@ async def test_status_answers_and_moves_while_a_run_goes_on(aip: Aip) -> None:
 async def test_a_note_that_a_killed_run_left_is_not_believed() -> None:
     ended = await aip_process("--version")
     await ended.communicate()
-    assert holder_of(json.dumps({"pid": ended.pid, "since": "then"})) == (None, None)
-    assert holder_of(this_process())[0] == os.getpid()
+    noted = json.loads(this_process())
+    assert holder_of(json.dumps(noted)) == (os.getpid(), noted["since"])
+    assert holder_of(json.dumps({**noted, "pid": ended.pid})) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"host": "another"}, {"pid": 0}, {"pid": "x"}, {"pid": 1 << 70}]
+)
+def test_a_note_of_another_machine_or_a_damaged_one_is_not_believed(
+    damage: dict[str, object],
+) -> None:
+    noted = json.loads(this_process())
+    assert holder_of(json.dumps({**noted, **damage})) == (None, None)
+    for written in ("", "{", "7", "[]", "{}"):
+        assert holder_of(written) == (None, None)
 
 
 def test_a_source_that_cannot_be_opened_is_no_interrupted_run(aip: Aip) -> None:
