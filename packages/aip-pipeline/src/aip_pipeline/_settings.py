@@ -55,7 +55,8 @@ class IngestSettings:
         concurrency: requests in flight, or "adaptive" to find the server's limit.
         rpm: requests a minute that the server admits; None when not known.
         tpm: tokens a minute that the server admits; None when not known.
-        deadline_s: how long a server that answered and went away is waited for.
+        deadline_s: how long one request may take with all its waits, such as for a
+            server that went away, or that asks to wait.
         clean: "nfc" normalizes text and drops control characters; "none" does not.
         fulltext: keep a full-text index; None follows an existing store, else True.
         format: "auto", or the name of a format of aip-readers.

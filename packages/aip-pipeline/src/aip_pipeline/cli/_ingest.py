@@ -81,7 +81,8 @@ class _Ingest(click.Command):
     type=Duration(0, min_open=True),
     default=600.0,
     metavar="SECONDS",
-    help="Longest wait, such as 10m, for a server that answered before and went away.",
+    help="Longest time, such as 10m, for one request and all its waits: for a server "
+    "that went away, or that asks to wait longer.",
 )
 @click.option(
     "--report",

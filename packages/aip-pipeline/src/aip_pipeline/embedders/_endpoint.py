@@ -25,7 +25,7 @@ class Endpoint:
         concurrency: requests in flight at once, or ``"adaptive"``.
         rpm: requests per minute, or None for no such limit.
         tpm: tokens per minute, or None for no such limit.
-        deadline_s: how long a server that went away is waited for.
+        deadline_s: how long one request may take with all its waits.
 
     Raises:
         ConfigError: an address, key or number that cannot be right.

@@ -38,7 +38,8 @@ def open_embedder(
         concurrency: requests in flight at once, or ``"adaptive"``.
         rpm: requests per minute to stay within.
         tpm: tokens per minute to stay within.
-        deadline_s: how long to wait for a server that answered before and went away.
+        deadline_s: how long one request may take with all its waits, such as for a
+            server that went away, or that asks to wait.
 
     Raises:
         ConfigError: no such embedder, an option it cannot take, or no key.
