@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import sys
+import threading
+from argparse import Namespace
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from labs import Form, Row
-from labs.experiments.ingest import _again, lab
+from labs.experiments.ingest import _again, _saturate, lab
 from labs.experiments.ingest._client import SAME_WORK, aip, run, script, serving
 from labs.experiments.ingest._corpus import Corpus, write_corpus, write_short
 from labs.experiments.ingest._cost import WORKS, Cost, check, compared
@@ -29,6 +33,16 @@ def test_both_sides_store_the_same_texts(tmp_path: Path) -> None:
         stored = {text for (text,) in db.execute("SELECT text FROM chunk")}
     assert stored == live_texts(ours)
     assert len(stored) == corpus.texts
+
+
+def test_a_refused_request_is_no_use_of_a_slot() -> None:
+    # It knows no method, and so refuses every request.
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(ExceptionGroup) as caught:
+            asyncio.run(_saturate.main(Namespace(url=url, requests=1)))
+    assert "the server answered 501" in str(caught.value.exceptions)
 
 
 def test_the_corpus_is_seeded_and_repeats_no_text(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def _most_of_slots(slots: int) -> Row:
     share = MOST_S / (seen["last_s"] - seen["first_s"])
     return Row(
         work=f"{slots} slots: the most, to who only keeps them waiting",
-        reference="our start, first answer and end apart",
+        reference="between the first request and the last answer",
         bar="none: a floor",
         measured=f"{share:.1%}",
         met=None,

@@ -1,7 +1,8 @@
 """A client with nothing to do but to keep requests waiting: the most there is to get.
 
-It reads no file, stores no vector and looks at no answer. What it leaves unused of a
-server's slots, between the first request and the last answer, the server loses itself.
+It reads no file, stores no vector and looks at no answer but for its status. What it
+leaves unused of a server's slots, between the first request and the last answer, the
+server loses itself.
 
 ``python -m labs.experiments.ingest._saturate URL REQUESTS``
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from http import HTTPStatus
 
 import aiohttp
 
@@ -26,6 +28,8 @@ async def main(given: argparse.Namespace) -> None:
     async def work() -> None:
         for _ in left:
             async with http.post(f"{given.url}/embeddings", data=body) as response:
+                if response.status != HTTPStatus.OK:
+                    raise RuntimeError(f"the server answered {response.status}")
                 await response.read()
 
     headers = {"Content-Type": "application/json"}
