@@ -213,10 +213,9 @@ class Fault(NamedTuple):
 
     `check` is "sqlite", "fulltext", "orphan", "vector", "chunk", "count" or "canary";
     of a mirror "mirror-missing", "mirror-extra", "mirror-vector" or "mirror-metadata".
-    `remedy`
-    is "repair" where a repair mends it alone, "ingest" where its source must then be
-    ingested again (a repair marks it), "restore" where only a backup, or a new store,
-    helps. `mended` tells whether a repair did its part.
+    `remedy` is "repair" where a repair mends it alone, "ingest" where its source must
+    then be ingested again (a repair marks it), "restore" where only a backup, or a new
+    store, helps. `mended` tells whether a repair did its part.
     """
 
     check: str
