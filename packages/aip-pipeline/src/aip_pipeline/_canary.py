@@ -17,6 +17,7 @@ CANARY_TEXTS = (
     "def area(radius): return 3.14159 * radius ** 2",
     "Der Zug nach Basel fährt um 7.45 Uhr von Gleis 3.",
 )
+CANARY_BYTES = sum(len(text.encode()) for text in CANARY_TEXTS)
 # One model answers a little differently on other hardware or in another batch; two
 # models of equal dimensions do not come near this.
 MIN_COSINE = 0.99

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aip_pipeline._batching import Batcher, Item, Ticket
 from aip_pipeline._bottleneck import Bottleneck, LoopLag
 from aip_pipeline._budget import BudgetClosed, ByteBudget
-from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
+from aip_pipeline._canary import CANARY_BYTES, CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import ConservationError, EmbedderRefused, PruneRefused
 from aip_pipeline._events import RunLog
 from aip_pipeline._first_request import embed_first
@@ -233,8 +233,7 @@ class Ingestion:
 
     def _account(self) -> None:
         usage, report = self._embedder.usage, self.report
-        report.requests = usage.requests
-        report.retries = usage.retries
+        report.requests, report.retries = usage.requests, usage.retries
         report.tokens = usage.tokens
 
     async def _pump(self, pool: ThreadPoolExecutor) -> None:
@@ -291,8 +290,7 @@ class Ingestion:
 
     async def _feed_and_embed(self, pool: ThreadPoolExecutor) -> None:
         if self._canary.lacking:  # a repair asks for new ones
-            n_bytes = sum(len(text.encode()) for text in CANARY_TEXTS)
-            await self._spend(n_bytes, lambda: self._ask([]))
+            await self._spend(CANARY_BYTES, lambda: self._ask([]))
         workers = self._embedder.max_in_flight
         async with asyncio.TaskGroup() as group:
             sampler = group.create_task(self._sample())
@@ -309,8 +307,7 @@ class Ingestion:
         try:
             await asyncio.shield(reading)
         finally:
-            self._stop.set()
-            self._budget.close()
+            self._end_early()
             await ended(reading)
         self._batcher.close(workers=workers)
 
@@ -368,9 +365,8 @@ class Ingestion:
     async def _work(self) -> None:
         while (batch := await self._batcher.get()) is not None:
             if not self._stopped_sending():
-                await self._spend(
-                    batch.n_bytes, partial(self._embed, batch.items, attempts=1)
-                )
+                embed = partial(self._embed, batch.items, attempts=1)
+                await self._spend(batch.n_bytes, embed)
             self._batcher.done()
             self._flush_if_stuck()
 
@@ -422,9 +418,9 @@ class Ingestion:
 
     async def _ask_first(self, texts: list[str]) -> NDArray[np.float32]:
         """Embed texts after the canaries, or with them; see `embed_first`."""
-        room = min(self.settings.batch_size, self._embedder.profile.max_texts)
-        check = self._pass_canaries
-        return await embed_first(self._embedder, texts, room=room, check=check)
+        used, check = self._embedder, self._pass_canaries
+        room = min(self.settings.batch_size, used.profile.max_texts)
+        return await embed_first(used, texts, room=room, check=check)
 
     def _pass_canaries(self, vectors: NDArray[np.float32]) -> None:
         written = self._canary.check(vectors)
