@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from command import Aip
+from mirrored import write
 from openai_server import OpenAIServer
+from pinecone_server import KEY, PineconeServer
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a file there is flushed for nothing
 
@@ -49,3 +51,22 @@ async def server() -> AsyncIterator[OpenAIServer]:
     """Serve embeddings on loopback, without faults."""
     async with OpenAIServer() as started:
         yield started
+
+
+@pytest.fixture
+async def pinecone(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PineconeServer]:
+    """Serve an index on loopback, with its key in the environment."""
+    monkeypatch.setenv("PINECONE_API_KEY", KEY)
+    async with PineconeServer() as started:
+        yield started
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder of two sources below the working folder."""
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "in"
+    made.mkdir()
+    for name in "ab":
+        write(made / f"{name}.jsonl", *(f"text {n} of {name}" for n in range(20)))
+    return made

@@ -128,6 +128,18 @@ async def test_refused_rows_are_told_from_a_refused_key(
     assert "another-key" not in str(caught.value), "though the server repeats it"
 
 
+@pytest.mark.parametrize("status", [400, 422])
+async def test_what_is_no_upsert_refuses_no_rows(
+    server: PineconeServer, status: int
+) -> None:
+    async with mirror(server) as opened:
+        for call in (listed(opened), opened.fetch(["a"]), opened.delete(["a"])):
+            server.failing = [status]
+            with pytest.raises(MirrorError, match=f"no answer from .*{status}") as said:
+                await call
+            assert not isinstance(said.value, MirrorRefused)
+
+
 async def test_a_server_that_is_not_there_is_named() -> None:
     async with open_mirror("pinecone:http://127.0.0.1:9", api_key=KEY) as opened:
         said = r"cannot reach pinecone:http://127.0.0.1:9: .* attempts\): check the"
@@ -166,6 +178,14 @@ async def test_a_listing_of_another_kind_is_an_error(
     async with mirror(server) as opened:
         with pytest.raises(MirrorError, match="a listing that cannot be read"):
             await listed(opened)
+
+
+async def test_a_listing_that_does_not_go_on_ends(server: PineconeServer) -> None:
+    server.says = [b'{"vectors": [], "pagination": {"next": "x"}}'] * 9
+    async with mirror(server) as opened:
+        with pytest.raises(MirrorError, match="a listing that does not go on"):
+            await listed(opened)
+    assert server.calls["list"] == 2
 
 
 async def test_fewer_rows_kept_than_sent_is_an_error(server: PineconeServer) -> None:

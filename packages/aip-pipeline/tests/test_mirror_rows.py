@@ -56,6 +56,13 @@ def test_null_is_left_out_and_names_of_ours_give_way() -> None:
     assert row(chunk).metadata == {**named, **PLACE, "text": "words"}
 
 
+def test_no_two_names_become_one() -> None:
+    chunk = live()
+    theirs = {"source": "a", "metadata.source": "b", "metadata.metadata.source": "c"}
+    chunk.entry.metadata.update(theirs)
+    assert {*row(chunk).metadata.values()} >= {"a", "b", "c"}
+
+
 def test_what_is_too_large_goes_the_text_first() -> None:
     hashed = {**PLACE, "text_hash": "01ff"}
     assert row(live("w" * 500, a="b"), most=300).metadata == {"a": "b", **hashed}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
 import threading
 import tracemalloc
@@ -14,39 +16,17 @@ from typing import Any
 
 import pytest
 from command import Aip
+from mirrored import held, stored_in, wanted, write
 from openai_server import OpenAIServer
 from pinecone_server import KEY, PineconeServer
+from served import Served
 from shelf import Shelf
-from test_mirror_feeding import held, stored_in, wanted, write
 
 from aip_pipeline import Fault, Mirror, ingest_sync, open_store, verify
 from aip_pipeline._mirror_check import compared
 from aip_pipeline.stores import _ledger
 
 Row = dict[str, Any]
-
-
-class Served:
-    """A server on a loop of its own thread, for tests that run none."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-
-    def __enter__(self) -> Any:
-        self._thread.start()
-        self._do(self.server.__aenter__())
-        return self.server
-
-    def __exit__(self, *error: object) -> None:
-        self._do(self.server.__aexit__(None, None, None))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _do(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
 
 @pytest.fixture
@@ -243,7 +223,8 @@ def test_more_than_a_fifth_is_not_deleted_without_yes(
     refused = aip(*flags)
     assert refused.code == 1
     said = "nor 20 of the 59 rows there: is it this record's mirror? If so, add --yes"
-    assert refused.out.count(said) == 20
+    assert refused.out.count(f"{said}: not mended") == 20
+    assert "--repair" not in refused.out
     assert refused.lines[-1].endswith("21 faults, 1 mended")
     assert len(pinecone.rows) == 60
     assert aip(*flags, "--yes").code == 0
@@ -264,6 +245,16 @@ def test_a_row_that_the_mirror_refuses_is_left_and_said_so(
     ]
     assert "and refuses it (" in faults[0].what
     assert "400 the row is not liked" in faults[0].what
+
+
+def test_a_refused_row_is_not_to_be_mended_by_what_was_tried(
+    aip: Aip, pinecone: PineconeServer
+) -> None:
+    pinecone.poison = "text 7 of a"
+    lose(pinecone)
+    ran = aip("verify", "--mirror", pinecone.spec, "--repair")
+    assert ran.code == 1
+    assert ran.lines[0].endswith("400 the row is not liked): not mended")
 
 
 def test_a_record_with_faults_is_mended_first(
@@ -325,6 +316,40 @@ def test_an_ingest_whose_mirror_is_behind_fails_with_the_summary_whole(
     assert (report["read"], report["mirrored"], report["mirror_behind"]) == (1, 0, 1)
     (line,) = ran.err.splitlines()
     assert line.startswith("aip: error: the mirror is behind by 1 row, though what ")
+
+
+def test_a_run_that_a_budget_ends_says_so_by_its_code_though_the_mirror_is_behind(
+    aip: Aip, pinecone: PineconeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(aip.folder / "new.jsonl", *(f"text {n} " * 40 for n in range(300)))
+    (aip.folder / "first.txt").write_text("Something new.")
+    monkeypatch.setenv("PINECONE_API_KEY", "another")
+    store = ("--store", "sqlite:///new.db")
+    assert aip("ingest", "first.txt", *store).code == 0
+    flags = (*store, "--mirror", pinecone.spec, "--max-tokens", "9")
+    ran = aip("ingest", "first.txt", "new.jsonl", *flags)
+    assert ran.code == 4
+    assert ran.lines[0].startswith("Stopped")
+    assert "aip: error: the mirror is behind by " in ran.err
+
+
+def test_a_run_that_is_interrupted_says_so_by_its_code_though_the_mirror_fails(
+    aip: Aip, pinecone: PineconeServer
+) -> None:
+    (aip.folder / "new.txt").write_text("Something new.")
+
+    def interrupt(name: str) -> None:
+        del name
+        pinecone.on_request = None
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(0.05)  # until the run knows
+        pinecone.key = "another"
+
+    pinecone.on_request = interrupt
+    flags = ("--store", "sqlite:///new.db", "--mirror", pinecone.spec)
+    ran = aip("ingest", "new.txt", *flags)
+    assert ran.code == 130
+    assert "aip: error: the mirror is behind by 1 row" in ran.err
 
 
 def test_a_mirror_without_a_key_stops_an_ingest_before_it_begins(

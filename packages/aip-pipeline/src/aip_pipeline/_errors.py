@@ -95,6 +95,8 @@ class MirrorError(PipelineError):
 class MirrorRefused(MirrorError):
     """Report rows that a mirror will never accept, or too many of them at once."""
 
+    exit_code: ClassVar[int] = 3
+
 
 class PruneRefused(PipelineError):
     """Refuse to remove what has vanished, because it looks like a mistake."""

@@ -34,7 +34,7 @@ from aip_pipeline._sampling import Sample
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import Source, paths_of
 from aip_pipeline._spending import TokenBudget
-from aip_pipeline._waiting import ended, first_error, joined, settle
+from aip_pipeline._waiting import ended, first_error, joined, off_loop, settle
 from aip_pipeline._writing import Canaries, Committed, Vectors, Writer
 from aip_pipeline.embedders import Embedder, open_embedder
 from aip_pipeline.mirrors import Mirror
@@ -84,12 +84,11 @@ class Ingestion:
     ) -> None:
         self.report = IngestReport()
         self.settings = settings
-        self.interrupted = False
-        self.exhausted = False
+        self.interrupted = self.exhausted = False
         self.vanished = Vanished(0, 0)
         self.removed = 0
         self.loop_lag_s = LoopLag()
-        self.read_bytes = 0
+        self.read_bytes = self.accepted = 0
         self.unknown: Mapping[str, int] = {}
         self.sources: Sequence[Source] = tuple(sources)
         self._given = embedder
@@ -105,7 +104,6 @@ class Ingestion:
         self._bottleneck = Bottleneck()
         self._log = RunLog()
         self._any_embedded = False
-        self.accepted = 0
         self._writing_bytes = 0
         self._refused: PruneRefused | None = None
         self._may_prune = False
@@ -174,7 +172,8 @@ class Ingestion:
         started, outcome = monotonic(), "failed"
         self._log.started(self.settings, sources=len(self.sources))
         try:
-            self._to_read = sources_to_read(self.sources, settings=self.settings)
+            found = off_loop(sources_to_read, self.sources, settings=self.settings)
+            self._to_read = await found
             await self._run()
             outcome = self._ended()
         finally:
@@ -184,7 +183,6 @@ class Ingestion:
             report.bottleneck = self._bottleneck.name
             self._log.retries(report.retries)
             self._log.finished(report, outcome=outcome)
-        self._check(report)
         return report
 
     def _ended(self) -> str:
@@ -226,10 +224,12 @@ class Ingestion:
                 await self._pump(pool)
             except BaseExceptionGroup as group:
                 raise first_error(group) from group
-            await self._mirroring.run(self.report, stopped=lambda: self.interrupted)
-            for error in (self._callback_error, self._refused):
-                if error is not None:
-                    raise error
+            self._check(self.report)  # before all else that may raise
+            await self._mirroring.run_after(
+                self._callback_error or self._refused,
+                self.report,
+                stopped=lambda: self.interrupted,
+            )
 
     def _account(self) -> None:
         usage, report = self._embedder.usage, self.report

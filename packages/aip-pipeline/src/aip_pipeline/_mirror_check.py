@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Final
 
 from aip_pipeline._errors import MirrorError
 from aip_pipeline._mirroring import Feeder
 from aip_pipeline._pruning import MAX_PRUNED_SHARE
 from aip_pipeline._waiting import off_loop
-from aip_pipeline.mirrors import Mirror
+from aip_pipeline.mirrors import Mirror, MirrorRow
 from aip_pipeline.mirrors._row import difference, row_of
 from aip_pipeline.stores import Fault, Ledger, Live, Store
 
@@ -63,6 +63,14 @@ class MirrorCheck:
         there = await off_loop(self._ledger.take_listed, ids)
         asked = [name for name in ids if name in there]
         held = {row.id: row for row in await self._mirror.fetch(asked)}
+        wrong = await off_loop(self._compared, page, held)
+        refused = await self._mend(page, [one[0] for one in wrong])
+        return [self._fault(*one, refused=refused) for one in wrong]
+
+    def _compared(
+        self, page: Sequence[Live], held: Mapping[str, MirrorRow]
+    ) -> list[tuple[Live, str, str]]:
+        """Return what of a page is not held as it should be, and how."""
         limit = self._mirror.max_metadata_bytes
         wrong: list[tuple[Live, str, str]] = []
         for live in page:
@@ -72,8 +80,7 @@ class MirrorCheck:
                 wrong.append((live, "mirror-missing", "the mirror does not hold it"))
             elif differs := difference(wanted, found):
                 wrong.append((live, *differs))
-        refused = await self._mend(page, [one[0] for one in wrong])
-        return [self._fault(*one, refused=refused) for one in wrong]
+        return wrong
 
     async def _mend(self, page: Sequence[Live], wrong: Sequence[Live]) -> set[str]:
         """Send what is wrong; note that the mirror holds the rest."""

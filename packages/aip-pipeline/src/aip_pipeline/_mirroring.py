@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
-from aip_pipeline._errors import MirrorError, MirrorRefused
+from aip_pipeline._errors import MirrorError, MirrorRefused, PruneRefused, StoreError
 from aip_pipeline._report import IngestReport
-from aip_pipeline._waiting import off_loop
+from aip_pipeline._waiting import first_error, off_loop
 from aip_pipeline.mirrors import Mirror, MirrorRow, open_mirror
 from aip_pipeline.mirrors._row import digest_of, row_of
-from aip_pipeline.stores import Ledger, Live, open_store, opened
+from aip_pipeline.stores import Ledger, Live, Store, open_store, opened
 
 DELETED_AT_ONCE: Final = 500
 # Refused before any was accepted: then it is not the rows, but how the mirror was made.
 HOPELESS_REFUSALS: Final = 16
+ASKED_EVERY_S: Final = 0.05
 
 
 class Feeder:
@@ -25,6 +27,7 @@ class Feeder:
     Attributes:
         upserted: rows that the mirror has accepted.
         refused: rows that it never will.
+        doubted: refused rows that are sent again, as nothing was ever accepted.
         refusal: why it refused the last of them.
     """
 
@@ -33,6 +36,7 @@ class Feeder:
         self._mirror = mirror
         self.upserted = 0
         self.refused = 0
+        self.doubted = 0
         self.refusal: MirrorRefused | None = None
 
     async def tell(self, page: Sequence[Live], *, known: bool = True) -> set[str]:
@@ -45,23 +49,38 @@ class Feeder:
         Raises:
             MirrorError: the mirror does not answer, or takes nothing at all.
         """
-        rows = self._rows(page)
-        noted = _noted(rows, page)
+        rows, noted = await off_loop(self._made, page)
         ids = [row.id for row in rows]
         held = await off_loop(self._ledger.acknowledged, ids) if known else {}
         fresh = {name: chunk for name, chunk, at in noted if held.get(name) != at}
         await off_loop(self._ledger.doubt, fresh.items())
-        refused: set[str] = set()
+        refused: dict[str, str] = {}
         if fresh:
             await self._upsert([row for row in rows if row.id in fresh], refused)
-        kept = [one for one in noted if one[0] not in refused]
-        await off_loop(self._ledger.acknowledge, kept)
-        return refused
+        await self._note(noted, refused)
+        return set(refused)
+
+    async def _note(
+        self, noted: list[tuple[str, int, bytes]], refused: Mapping[str, str]
+    ) -> None:
+        """Note what was sent; what was refused is not sent again as it is.
+
+        A mirror that never accepted any row is likelier at fault than the rows.
+        """
+        sound = (
+            not refused or self.upserted or await off_loop(self._ledger.accepted_any)
+        )
+        if not sound:
+            self.doubted += len(refused)
+            noted, refused = [one for one in noted if one[0] not in refused], {}
+        await off_loop(self._ledger.acknowledge, noted, refused)
 
     async def adopt(self, page: Sequence[Live]) -> None:
         """Note that the mirror was seen to hold the rows of a page."""
-        rows = self._rows(page)
-        await off_loop(self._ledger.acknowledge, _noted(rows, page))
+        _, noted = await off_loop(self._made, page)
+        # It is not refused any more, whatever was noted before.
+        await off_loop(self._ledger.doubt, [one[:2] for one in noted])
+        await off_loop(self._ledger.acknowledge, noted)
 
     async def drop(self, ids: Sequence[str]) -> None:
         """Have the mirror forget rows that no chunk is of.
@@ -73,11 +92,16 @@ class Feeder:
         await self._mirror.delete(ids)
         await off_loop(self._ledger.forget, ids)
 
-    def _rows(self, page: Sequence[Live]) -> list[MirrorRow]:
+    def _made(
+        self, page: Sequence[Live]
+    ) -> tuple[list[MirrorRow], list[tuple[str, int, bytes]]]:
+        """Make the rows of a page; and each one's id, chunk and digest."""
         limit = self._mirror.max_metadata_bytes
-        return [row_of(live, max_metadata_bytes=limit) for live in page]
+        rows = [row_of(live, max_metadata_bytes=limit) for live in page]
+        pairs = zip(rows, page, strict=True)
+        return rows, [(row.id, live.chunk, digest_of(row)) for row, live in pairs]
 
-    async def _upsert(self, rows: list[MirrorRow], refused: set[str]) -> None:
+    async def _upsert(self, rows: list[MirrorRow], refused: dict[str, str]) -> None:
         """Send rows; those that are refused are halved until the bad one is alone."""
         try:
             await self._mirror.upsert(rows)
@@ -89,19 +113,11 @@ class Feeder:
                 return
             self.refused += 1
             self.refusal = error
-            refused.add(rows[0].id)
+            refused[rows[0].id] = str(error)
             if not self.upserted and self.refused >= HOPELESS_REFUSALS:
                 raise
         else:
             self.upserted += len(rows)
-
-
-def _noted(
-    rows: Sequence[MirrorRow], page: Sequence[Live]
-) -> list[tuple[str, int, bytes]]:
-    """Return each row's id, chunk and digest."""
-    pairs = zip(rows, page, strict=True)
-    return [(row.id, live.chunk, digest_of(row)) for row, live in pairs]
 
 
 class Mirroring:
@@ -126,6 +142,25 @@ class Mirroring:
             self._mirror = open_mirror(spec)
         self.active = False
 
+    async def run_after(
+        self,
+        first: Exception | None,
+        report: IngestReport,
+        *,
+        stopped: Callable[[], bool],
+    ) -> None:
+        """Run, then raise what went wrong before, and that the mirror is behind."""
+        try:
+            await self.run(report, stopped=stopped)
+        except MirrorError as behind:
+            if first is None:
+                raise
+            if isinstance(first, PruneRefused):
+                raise PruneRefused(f"{first}; besides, {behind}") from behind
+            first.add_note(str(behind))  # it is the caller's own, of any kind
+        if first is not None:
+            raise first
+
     async def run(self, report: IngestReport, *, stopped: Callable[[], bool]) -> None:
         """Send what the mirror lacks, then delete from it what the record forgot.
 
@@ -137,19 +172,29 @@ class Mirroring:
             stopped: asked before every page whether to leave the rest to a later run.
 
         Raises:
-            MirrorError: the mirror is behind; says by how much, and why.
-            StoreError: a chunk has no vector, or another run is writing.
+            MirrorError: the mirror is behind; says why, and by how much, unless another
+                run is writing.
+            StoreError: a chunk has no vector.
         """
         if self._mirror is None:
             return
         self.active = True
         try:
             async with opened(open_store(self._store, create=False)) as record:
-                name = self._mirror.name
-                ledger = await off_loop(record.ledger, name)
+                ledger = await self._ledger(record, self._mirror.name)
                 await self._feed(ledger, self._mirror, report, stopped=stopped)
         finally:
             self.active = False
+
+    async def _ledger(self, record: Store, name: str) -> Ledger:
+        """Take the record's lock, which the writer of the run gave back."""
+        try:
+            return await off_loop(record.ledger, name)
+        except StoreError as error:
+            raise MirrorError(
+                "the mirror is behind, though what was read is stored in "
+                f"{self._store}: {error}; run the same command again to go on"
+            ) from error
 
     async def _feed(
         self,
@@ -159,21 +204,34 @@ class Mirroring:
         *,
         stopped: Callable[[], bool],
     ) -> None:
+        why: MirrorError | None = None
         report.mirror_behind = await off_loop(behind, ledger)
-        if not report.mirror_behind or stopped():
-            return
-        feeder = Feeder(ledger, mirror)
-        try:
-            async with mirror:
-                await _bring_up(ledger, feeder, report, stopped=stopped)
-            why: MirrorError | None = feeder.refusal
-        except MirrorError as error:
-            why = error
-        finally:
-            report.mirrored = feeder.upserted
-        report.mirror_behind = await off_loop(behind, ledger)
+        if report.mirror_behind and not stopped():
+            feeder = Feeder(ledger, mirror)
+            try:
+                async with mirror:
+                    work = _bring_up(ledger, feeder, report, stopped=stopped)
+                    await _ended(work, mirror, stopped=stopped)
+                why = feeder.refusal if feeder.doubted else None
+            except MirrorError as error:
+                why = error
+            finally:
+                report.mirrored = feeder.upserted
+            report.mirror_behind = await off_loop(behind, ledger)
+        refused = await off_loop(ledger.refused)
+        report.mirror_behind += refused[0] if refused else 0
         if why is not None:
             raise self._is_behind(report.mirror_behind, why) from why
+        if refused is not None:
+            raise self._refuses(*refused)
+
+    def _refuses(self, count: int, name: str, source: str, why: str) -> MirrorRefused:
+        rows = f"{count:,} row{'' if count == 1 else 's'}"
+        return MirrorRefused(
+            f"the mirror is behind by {rows} that it refused, though what was read is "
+            f"stored in {self._store}: the first is {name} of {source}: {why}; `aip "
+            "verify --repair` with the mirror sends them again"
+        )
 
     def _is_behind(self, count: int, why: MirrorError) -> MirrorError:
         rows = f"{count:,} row{'' if count == 1 else 's'}"
@@ -181,6 +239,25 @@ class Mirroring:
             f"the mirror is behind by {rows}, though what was read is stored in "
             f"{self._store}: {why}; run the same command again to go on"
         )
+
+
+async def _ended(
+    work: Coroutine[None, None, None], mirror: Mirror, *, stopped: Callable[[], bool]
+) -> None:
+    """Feed to the end; once stopped, only while an answer may be on its way.
+
+    To cancel loses nothing: what may have been sent is noted as doubtful before.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            feeding = group.create_task(work)
+            while not feeding.done():
+                await asyncio.wait([feeding], timeout=ASKED_EVERY_S)
+                if stopped() and not getattr(mirror, "expects_answer", True):
+                    feeding.cancel()
+                    break
+    except BaseExceptionGroup as failed:
+        raise first_error(failed) from failed
 
 
 async def _bring_up(

@@ -17,7 +17,13 @@ from aip_pipeline._errors import ConfigError, MirrorError, PipelineError, PruneR
 from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
 from aip_pipeline.cli._json_log import json_log
-from aip_pipeline.cli._main import BUDGET_SPENT, DEAD_LETTERS, INTERRUPTED, OK
+from aip_pipeline.cli._main import (
+    BUDGET_SPENT,
+    DEAD_LETTERS,
+    INTERRUPTED,
+    OK,
+    fail,
+)
 from aip_pipeline.cli._options import (
     Duration,
     Size,
@@ -136,13 +142,21 @@ def command(
                 click.echo(json.dumps(counted.as_dict()))
     if not as_json:
         progress.summary(run)
+    return _code(run, refused)
+
+
+def _code(run: Ingestion, refused: PipelineError | None) -> int:
+    """Return how the run ended; that it was ended early goes before what it left.
+
+    Raises:
+        PipelineError: what was refused at the end of a run that was whole.
+    """
+    if run.interrupted or run.exhausted:
+        code = INTERRUPTED if run.interrupted else BUDGET_SPENT
+        return code if refused is None else fail(str(refused), code=code)
     if refused is not None:
         raise refused
-    if run.interrupted:
-        return INTERRUPTED
-    if run.exhausted:
-        return BUDGET_SPENT
-    return DEAD_LETTERS if counted.dead else OK
+    return DEAD_LETTERS if run.report.dead else OK
 
 
 def _each(*callbacks: Callable[[DeadLetter], None]) -> Callable[[DeadLetter], None]:

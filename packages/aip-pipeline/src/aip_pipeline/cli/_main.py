@@ -131,18 +131,18 @@ def main(args: Sequence[str] | None = None) -> None:
         hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
         if "--json" in given and "ingest" in given:
             click.echo(json.dumps(IngestReport().as_dict()))
-        code = _fail(error.format_message().rstrip("."), hint, code=USAGE)
+        code = fail(error.format_message().rstrip("."), hint, code=USAGE)
     except PipelineError as error:
         if "--debug" in given:
             raise
-        code = _fail(str(error), code=error.exit_code)
+        code = fail(str(error), code=error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = INTERRUPTED
     except Exception as error:
         if "--debug" in given:
             raise
         what = f"unexpected {type(error).__name__}: {error}"
-        code = _fail(what, "run again with --debug and report it", code=FAILED)
+        code = fail(what, "run again with --debug and report it", code=FAILED)
     sys.exit(code if isinstance(code, int) else OK)
 
 
@@ -153,7 +153,8 @@ def _added() -> EntryPoints:
     return entry_points(group="aip.commands")
 
 
-def _fail(*said: str, code: int) -> int:
+def fail(*said: str, code: int) -> int:
+    """Say in one line what went wrong; return the exit code."""
     sentence = ": ".join(part for part in said if part)
     click.echo(f"aip: error: {sentence}", err=True)
     return code

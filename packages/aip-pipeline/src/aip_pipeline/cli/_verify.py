@@ -52,7 +52,9 @@ def command(
     with _summed_up(found, store=store, mirror=mirror, quiet=as_json):
         for fault in verify(store, repair=repair, mirror=mirror, yes=yes):
             found[_end_of(fault)] += 1
-            click.echo(json.dumps(fault._asdict()) if as_json else _line(fault))
+            click.echo(
+                json.dumps(fault._asdict()) if as_json else _line(fault, repair=repair)
+            )
     return FAILED if found["marked"] or found["left"] else OK
 
 
@@ -79,14 +81,16 @@ def _end_of(fault: Fault) -> str:
     return "marked" if fault.remedy == "ingest" else "mended"
 
 
-def _line(fault: Fault) -> str:
+def _line(fault: Fault, *, repair: bool) -> str:
+    """Write a fault, and what to do, which is no repair where that was tried."""
     if fault.remedy == "restore":
         todo = "restore a backup, or ingest into a new store"
     elif fault.remedy == "repair":
-        todo = "mended" if fault.mended else "mend it with --repair"
+        left = "not mended" if repair else "mend it with --repair"
+        todo = "mended" if fault.mended else left
     else:
         todo = "ingest the source again"
-        if not fault.mended:
+        if not fault.mended and not repair:
             todo = f"mark it with --repair, then {todo}"
     return f"{fault.check}: {fault.where}: {fault.what}: {todo}"
 

@@ -17,7 +17,7 @@ from aip_httpclient import AsyncHttpClient, CallError
 from aip_pipeline._errors import MirrorError
 from aip_pipeline._json import decode as read_json, encode
 from aip_pipeline._numbers import written
-from aip_pipeline._waiting import first_error
+from aip_pipeline._waiting import first_error, off_loop
 from aip_pipeline.mirrors._protocol import MirrorRow
 from aip_pipeline.mirrors._translate import translated
 
@@ -30,6 +30,7 @@ FETCHED_AT_ONCE: Final = 100
 LISTED_AT_ONCE: Final = 100
 DEADLINE_S: Final = 120.0
 _NO_NAMESPACE: Final = 404
+_UPSERT: Final = "vectors/upsert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,12 @@ class PineconeMirror:
         namespace = quote(self._index.namespace, safe="")
         return f"pinecone:{self._index.host}{namespace and '/'}{namespace}"
 
+    @property
+    def expects_answer(self) -> bool:
+        """Whether a request is under way that does more than probe an outage."""
+        stats = None if self._client is None else self._client.stats
+        return stats is not None and stats.in_flight > stats.probes
+
     async def upsert(self, rows: Sequence[MirrorRow]) -> None:
         """Send *rows* in as many requests as their size asks for, all at once.
 
@@ -78,8 +85,9 @@ class PineconeMirror:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                for body, count in self._bodies(rows):
-                    group.create_task(self._send(body, count=count))
+                bodies = self._bodies(rows)
+                while one := await off_loop(next, bodies, None):
+                    group.create_task(self._send(*one))
         except BaseExceptionGroup as failed:
             raise first_error(failed) from failed
 
@@ -108,6 +116,8 @@ class PineconeMirror:
             token = self._items(answer, "pagination", dict).get("next")
             if not token:
                 return
+            if query.get("paginationToken") == str(token):
+                raise self._unusable("a listing that does not go on")
             query["paginationToken"] = str(token)
 
     async def fetch(self, ids: Sequence[str]) -> Sequence[MirrorRow]:
@@ -175,8 +185,8 @@ class PineconeMirror:
         if some:
             yield head + b",".join(some) + tail, len(some)
 
-    async def _send(self, body: bytes, *, count: int) -> None:
-        answer = await self._ask("POST", "vectors/upsert", body)
+    async def _send(self, body: bytes, count: int) -> None:
+        answer = await self._ask("POST", _UPSERT, body)
         kept = answer.get("upsertedCount")
         if kept != count:
             raise MirrorError(f"{self.name} kept {kept} of {count} rows: run again")
@@ -186,7 +196,7 @@ class PineconeMirror:
         answer = await self._ask("GET", f"vectors/fetch?{query}")
         found = self._items(answer, "vectors", dict)
         try:
-            return [_read(name, row) for name, row in found.items()]
+            return await off_loop(_read_all, found)
         except (TypeError, ValueError, AttributeError) as error:
             raise self._unusable(f"a row that cannot be read: {error}") from error
 
@@ -201,9 +211,10 @@ class PineconeMirror:
         except CallError as error:
             if error.status == _NO_NAMESPACE and b"amespace not found" in error.body:
                 return {}  # it is made by the first row that is kept in it
-            raise translated(error, name=self.name) from error
+            rows = path == _UPSERT
+            raise translated(error, name=self.name, rows=rows) from error
         try:
-            answer = read_json(response.body)
+            answer = await off_loop(read_json, response.body)
         except ValueError as error:
             raise self._unusable("what is not JSON") from error
         if not isinstance(answer, dict):
@@ -238,6 +249,10 @@ def _written(row: MirrorRow) -> bytes:
             "then ingest again"
         ) from error
     return b'%b,"values":%b}' % (head[:-1], values.encode())
+
+
+def _read_all(found: dict[str, Any]) -> list[MirrorRow]:
+    return [_read(name, row) for name, row in found.items()]
 
 
 def _read(name: str, row: dict[str, Any]) -> MirrorRow:

@@ -81,13 +81,16 @@ def _flat(metadata: dict[str, object]) -> dict[str, MirrorValue]:
     """Keep what every database can filter by; write the rest as JSON, without nulls."""
     flat: dict[str, MirrorValue] = {}
     for key, value in metadata.items():
-        # What a row says of its place must be its own; "$" starts an operator.
-        name = f"metadata.{key}" if key in _OURS or key.startswith("$") else key
+        # What a row says of its place must be its own; "$" starts an operator; a name
+        # that has the prefix gets another, so that no two become one.
+        taken = key in _OURS or key.startswith(("$", _PREFIX))
+        name = f"{_PREFIX}{key}" if taken else key
         if value is not None:
             flat[name] = _value(value)
     return flat
 
 
+_PREFIX = "metadata."
 _OURS = frozenset(
     {
         "source",

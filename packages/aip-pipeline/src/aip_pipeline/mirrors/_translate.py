@@ -17,10 +17,16 @@ _ADVICE = {
 }
 
 
-def translated(error: CallError, *, name: str) -> MirrorError:
-    """Return the mirror's error for *error*, in one sentence with what to do."""
+def translated(error: CallError, *, name: str, rows: bool) -> MirrorError:
+    """Return the mirror's error for *error*, in one sentence with what to do.
+
+    Args:
+        error: of the call.
+        name: the mirror's.
+        rows: whether rows were sent, which may be what is refused.
+    """
     said = error.reason.rstrip(" .:") or error.what
-    if isinstance(error, StatusRefused) and error.status in ABOUT_ROWS:
+    if rows and isinstance(error, StatusRefused) and error.status in ABOUT_ROWS:
         return MirrorRefused(f"{name} refused rows: {error.status} {said}")
     tried = f"({error.attempts} attempt{'' if error.attempts == 1 else 's'})"
     if isinstance(error, ConnectError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -95,14 +95,33 @@ class Ledger:
 
     def doubt(self, rows: Iterable[tuple[str, int | None]]) -> None:
         """Note ids, and the chunks they are of, before anything of them is sent."""
+        noted = list(rows)
         with self._transaction() as db:
-            more = ((self._mirror, name, chunk, None) for name, chunk in rows)
+            more = ((self._mirror, name, chunk, None) for name, chunk in noted)
             db.executemany(sql.NOTE, more)
+            db.executemany(sql.UNREFUSE, ((self._mirror, row[0]) for row in noted))
 
-    def acknowledge(self, rows: Iterable[tuple[str, int, bytes]]) -> None:
-        """Note ids, chunks and digests that the mirror is known to hold."""
+    def acknowledge(
+        self,
+        rows: Iterable[tuple[str, int, bytes]],
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
+        """Note ids, chunks and digests that the mirror holds, or why it refused."""
         with self._transaction() as db:
             db.executemany(sql.NOTE, ((self._mirror, *row) for row in rows))
+            more = ((self._mirror, *pair) for pair in (refused or {}).items())
+            db.executemany(sql.REFUSE, more)
+
+    def accepted_any(self) -> bool:
+        """Tell whether the mirror ever accepted a row."""
+        with self._transaction() as db:
+            return bool(db.execute(sql.ACCEPTED, (self._mirror,)).fetchone()[0])
+
+    def refused(self) -> tuple[int, str, str, str] | None:
+        """Count the rows that are refused; name the first, its source and why."""
+        with self._transaction() as db:
+            found = db.execute(sql.REFUSED, (self._mirror,)).fetchone()
+        return None if found is None else (found[0], found[1], found[2], found[3])
 
     def retired(self, *, limit: int) -> list[str]:
         """Return ids that the mirror may hold though no chunk is of them."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 # The tables come with the first mirror. A chunk that is deleted leaves its row here
 # without a chunk, in the same transaction: that is how its id is known to be retired.
-# The digest names what was acknowledged; none means that it may be there, or not.
+# The digest names what was acknowledged; none means that it may be there, or not. What
+# is refused has one too, so that its equal is never sent again, and a reason besides.
 TABLES = """
 CREATE TABLE IF NOT EXISTS mirror (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS mirrored (
@@ -15,6 +16,12 @@ CREATE TABLE IF NOT EXISTS mirrored (
     PRIMARY KEY (mirror, entry)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS mirrored_chunk ON mirrored (chunk, mirror, digest);
+CREATE TABLE IF NOT EXISTS mirror_refused (
+    mirror INTEGER NOT NULL,
+    entry TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (mirror, entry)
+) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS chosen (number INTEGER PRIMARY KEY, chunk INTEGER);
 DROP TABLE IF EXISTS temp.listed;
 CREATE TEMP TABLE listed (entry TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -50,6 +57,23 @@ WHERE mirror = ? AND entry IN ({marks}) AND digest IS NOT NULL
 """
 
 NOTE = "INSERT OR REPLACE INTO mirrored VALUES (?, ?, ?, ?)"
+
+REFUSE = "INSERT OR REPLACE INTO mirror_refused VALUES (?, ?, ?)"
+
+UNREFUSE = "DELETE FROM mirror_refused WHERE mirror = ? AND entry = ?"
+
+REFUSED = """
+SELECT count(*) OVER (), entry, uri, reason
+FROM mirror_refused JOIN mirrored USING (mirror, entry)
+JOIN chunk ON chunk.id = mirrored.chunk JOIN source ON source.id = chunk.source
+WHERE mirror = ? AND digest IS NOT NULL ORDER BY entry LIMIT 1
+"""
+
+ACCEPTED = """
+SELECT EXISTS (SELECT 1 FROM mirrored WHERE mirror = ? AND digest IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM mirror_refused AS r
+        WHERE r.mirror = mirrored.mirror AND r.entry = mirrored.entry))
+"""
 
 _RETIRED = "FROM mirrored WHERE mirror = ? AND chunk IS NULL"
 
