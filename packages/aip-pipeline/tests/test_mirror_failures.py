@@ -179,6 +179,21 @@ async def test_a_row_that_is_refused_does_not_stop_the_rest(
     assert stored_in(pinecone) == wanted()
 
 
+async def test_few_rows_that_are_all_refused_are_sent_again(
+    folder: Path, pinecone: PineconeServer
+) -> None:
+    write(folder / "few.jsonl", "one", "two")
+    pinecone.dimensions, genuine = 8, pinecone.dimensions
+    for _ in range(2):
+        requests = pinecone.requests
+        with pytest.raises(MirrorError, match="Vector dimension 256") as caught:
+            await ingest("in/few.jsonl", mirror=pinecone.spec)
+        assert (pinecone.requests > requests, caught.value.exit_code) == (True, 1)
+    pinecone.dimensions = genuine
+    await ingest("in/few.jsonl", mirror=pinecone.spec)
+    assert stored_in(pinecone) == wanted()
+
+
 async def test_a_mirror_that_refuses_everything_is_not_asked_for_every_row(
     folder: Path, pinecone: PineconeServer
 ) -> None:
