@@ -48,7 +48,6 @@ async def test_killed_at_any_call_the_next_run_makes_the_mirror_equal(
     folder: Path, monkeypatch: pytest.MonkeyPatch, then: Change, *, after: bool
 ) -> None:
     monkeypatch.setattr(_ledger, "PAGE_ROWS", 4)
-    monkeypatch.setattr("aip_pipeline._mirroring.DELETED_AT_ONCE", 4)
     shelf = Shelf()
     more: dict[str, Any] = {"mirror": shelf, "prune": True, "yes": True}
     for kill in range(1, 100):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import Final
 
 from aip_pipeline._errors import MirrorError
 from aip_pipeline._mirroring import Feeder
@@ -13,8 +12,6 @@ from aip_pipeline._waiting import off_loop
 from aip_pipeline.mirrors import Mirror, MirrorRow
 from aip_pipeline.mirrors._row import difference, row_of
 from aip_pipeline.stores import Fault, Ledger, Live, Store
-
-LISTED_AT_ONCE: Final = 500
 
 
 class MirrorCheck:
@@ -111,7 +108,7 @@ class MirrorCheck:
                 "mirror? If so, add --yes"
             )
         last = ""
-        while ids := await off_loop(self._listed, last):
+        while ids := await off_loop(self._ledger.listed, last):
             last = ids[-1]
             if delete:
                 await self._feeder.drop(ids)
@@ -120,9 +117,6 @@ class MirrorCheck:
                 yield Fault("mirror-extra", where, what, "repair", delete)
         if self._repair and (delete or not extra):
             await off_loop(self._ledger.forget_retired)
-
-    def _listed(self, after: str) -> list[str]:
-        return self._ledger.listed(after=after, limit=LISTED_AT_ONCE)
 
 
 def compared(

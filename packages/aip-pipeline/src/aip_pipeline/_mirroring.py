@@ -13,7 +13,6 @@ from aip_pipeline.mirrors import Mirror, MirrorRow, open_mirror
 from aip_pipeline.mirrors._row import digest_of, row_of
 from aip_pipeline.stores import Ledger, Live, Store, open_store, opened
 
-DELETED_AT_ONCE: Final = 500
 # Refused before any was accepted: then it is not the rows, but how the mirror was made.
 HOPELESS_REFUSALS: Final = 16
 ASKED_EVERY_S: Final = 0.05
@@ -276,7 +275,7 @@ async def _bring_up(
         await feeder.tell(page)
         report.mirrored = feeder.upserted
         report.mirror_behind = max(0, report.mirror_behind - len(page))
-    while not stopped() and (ids := await off_loop(_retired, ledger)):
+    while not stopped() and (ids := await off_loop(ledger.retired)):
         await feeder.drop(ids)
 
 
@@ -286,7 +285,3 @@ def behind(ledger: Ledger) -> int:
     A row that was replaced may be both, so they are not added.
     """
     return max(ledger.choose_missing(), ledger.count_retired())
-
-
-def _retired(ledger: Ledger) -> list[str]:
-    return ledger.retired(limit=DELETED_AT_ONCE)

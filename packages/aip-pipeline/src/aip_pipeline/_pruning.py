@@ -16,8 +16,6 @@ from aip_readers import covers
 
 MAX_PRUNED_SHARE = 0.2  # more than this is likelier a disk that is not mounted
 REMOVED_AT_ONCE = 256
-
-
 MAX_NAMED = 3
 
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from ._cut import Cutter, nonspace
 from ._errors import ReadError
-from ._records import Chunk, Record
+from ._records import Chunk, Record, new_tuple
 
 if TYPE_CHECKING:
     from ._token_cut import TokenCutter
-
-_new = tuple.__new__  # without the Python function that a NamedTuple makes of it
 
 
 class Ahead:
@@ -105,7 +103,7 @@ class Document:
             data, again = text.encode(), words.encode()
             end = offset + len(data)
             fields = source, text, offset, end, None, number, metadata, line
-            yield _new(Chunk, fields)
+            yield new_tuple(Chunk, fields)
             line += data.count(b"\n") - again.count(b"\n")
             offset = end - len(again)
             start += len(text) - len(words)

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+# A NamedTuple's own __new__ is a Python function around this one.
+new_tuple = tuple.__new__
+
 
 class Record(NamedTuple):
     """One unit of a source: a piece of text, a line, a JSON object, a row.

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from ._clean import Cleaner, Form, cleaning, is_plain
 from ._cut import Cutter, nonspace
 from ._document import Ahead, Document
-from ._records import Chunk, Record, source_of
+from ._records import Chunk, Record, new_tuple, source_of
 
 if TYPE_CHECKING:
     from ._token_cut import TokenCutter
 
-# Without the Python function that a NamedTuple makes of it.
-_new = tuple.__new__
 _LOOK = 1 << 16
 """Characters of a record that are looked at as a whole before it is cut."""
 
@@ -130,7 +128,7 @@ def _short(record: Record, cutter: Cutter, ordinals: Iterator[int]) -> Iterable[
     within = start, start + len(bare)
     number = next(ordinals)
     fields = source, clean, first, last, within, number, metadata, line
-    return (_new(Chunk, fields),)
+    return (new_tuple(Chunk, fields),)
 
 
 def _structured(
@@ -140,7 +138,7 @@ def _structured(
     for clean, start, end in _cuts(text, cutter):
         within, number = (start, end), next(ordinals)
         fields = source, clean, first, last, within, number, metadata, line
-        yield _new(Chunk, fields)
+        yield new_tuple(Chunk, fields)
 
 
 def _cuts(text: str, cutter: Cutter | TokenCutter) -> Iterator[tuple[str, int, int]]:

@@ -123,10 +123,10 @@ class Ledger:
             found = db.execute(sql.REFUSED, (self._mirror,)).fetchone()
         return None if found is None else (found[0], found[1], found[2], found[3])
 
-    def retired(self, *, limit: int) -> list[str]:
-        """Return ids that the mirror may hold though no chunk is of them."""
+    def retired(self) -> list[str]:
+        """Return a page of ids that the mirror may hold though no chunk is of them."""
         with self._transaction() as db:
-            found = db.execute(sql.RETIRED, (self._mirror, limit))
+            found = db.execute(sql.RETIRED, (self._mirror, PAGE_ROWS))
             return [row[0] for row in found]
 
     def count_retired(self) -> int:
@@ -156,10 +156,10 @@ class Ledger:
             take = sql.TAKE_LISTED
             return {name for name in ids if db.execute(take, (name,)).rowcount}
 
-    def listed(self, *, after: str, limit: int) -> list[str]:
-        """Return ids that are listed and were not taken, in order."""
+    def listed(self, after: str) -> list[str]:
+        """Return a page of ids that are listed and were not taken, in order."""
         with self._transaction() as db:
-            return [row[0] for row in db.execute(sql.LISTED, (after, limit))]
+            return [row[0] for row in db.execute(sql.LISTED, (after, PAGE_ROWS))]
 
     def count_listed(self) -> int:
         """Count the ids that are listed and were not taken."""
