@@ -135,6 +135,17 @@ def test_the_last_block_is_not_cut_in_silence(path: Path) -> None:
     assert b"".join(FileChunkIterator(path, limits=Limits(max_bytes=100))) == b"x" * 100
 
 
+def test_blocks_and_their_batches_are_one_way_through_the_file(path: Path) -> None:
+    path.write_bytes(b"0123456789")
+    blocks = FileChunkIterator(path, 3)
+    assert [next(blocks), *next(blocks.batches())] == [b"012", b"345"]
+    assert [next(iter(blocks)), *blocks.batches()] == [b"678", (b"9",)]
+    closed = FileChunkIterator(path, 3)
+    next(closed.batches())
+    closed.close()
+    assert [*closed.batches(), *closed] == []
+
+
 def test_a_file_that_vanishes_while_it_is_read_was_replaced(path: Path) -> None:
     path.write_bytes(b"x" * 200_000)
     blocks = FileChunkIterator(path)

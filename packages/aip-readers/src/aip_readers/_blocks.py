@@ -36,9 +36,18 @@ class FileChunkIterator(Reader[bytes]):
         super().__init__(path, self._blocks, Asked(limits=limits, start=start))
         self._chunk_size = positive("chunk_size", chunk_size)
 
-    def _blocks(self, source: ByteSource) -> Iterator[Sequence[bytes]]:
-        # zip makes the batches of one without a Python step.
-        return zip(source.blocks(self._chunk_size), strict=True)
+    def _blocks(self, source: ByteSource) -> Iterator[bytes]:
+        return source.blocks(self._chunk_size)
+
+    def batches(self) -> Iterator[Sequence[bytes]]:
+        """Yield the same blocks, each a batch of its own."""
+        return zip(iter(self), strict=True)
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Not by batches: making and undoing them is a hundredth of a block's cost.
+        if self._items is None:
+            self._items = self._running = self._run()
+        return self._items
 
 
 def reread(source: Path, start: int, end: int) -> bytes:

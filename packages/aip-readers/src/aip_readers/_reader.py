@@ -15,7 +15,7 @@ from ._typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from ._types import Cursor, OnError
 
@@ -45,7 +45,8 @@ class Reader(Generic[T]):
     """An iterator and context manager over one source.
 
     The file is opened on first use, and closed on exhaustion, on exit and on error.
-    Items come in batches, one block's worth at a time; plain iteration chains them.
+    Items come in batches, one block's worth at a time; plain iteration chains them. A
+    subclass that reads other parts than batches makes both of them itself.
     ``format`` names what it reads, as ``open_records`` calls it.
     """
 
@@ -54,7 +55,7 @@ class Reader(Generic[T]):
     def __init__(
         self,
         path: Path,
-        batches: Callable[[ByteSource], Iterable[Sequence[T]]],
+        parts: Callable[[ByteSource], Iterable[Any]],
         asked: Asked,
     ) -> None:
         start, cursor = asked.start, asked.cursor
@@ -76,9 +77,9 @@ class Reader(Generic[T]):
         self._on_error = asked.on_error
         self._encoding = asked.encoding
         self._line = cursor["line"] if cursor else asked.start_line
-        self._make = batches
+        self._make = parts
         self._bytes: ByteSource | None = None
-        self._running: Generator[Sequence[T], None, None] | None = None
+        self._running: Generator[Any, None, None] | None = None
         self._items: Iterator[T] | None = None
 
     def _opened(self) -> ByteSource:
@@ -98,7 +99,7 @@ class Reader(Generic[T]):
             raise
         return source
 
-    def _run(self) -> Generator[Sequence[T], None, None]:
+    def _run(self) -> Generator[Any, None, None]:
         source = self._bytes = self._opened()
         try:
             yield from self._make(source)

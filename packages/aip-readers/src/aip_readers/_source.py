@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice, repeat, takewhile
+from itertools import islice
+from types import MethodType
 
 from ._codecs import MAGIC_BYTES, Member, codec_of
 from ._errors import CorruptError, LimitError, OpenError, TruncatedError
@@ -11,7 +12,7 @@ from ._limits import Limits
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from io import FileIO
     from typing import Any
 
@@ -179,9 +180,9 @@ class ByteSource:
         while self._ahead:
             yield self.read(size)
         self._direct = direct
-        read: Callable[[int], bytes] = direct.read
+        # What functools.partial does, which would have to be imported.
+        blocks: Iterator[bytes] = iter(MethodType(direct.read, size), b"")
         try:
-            blocks = takewhile(len, map(read, repeat(size)))
             yield from islice(blocks, (self.bytes_total or 0) // size + 1)
             if direct.tell() > (self.bytes_total or 0):
                 # A file that goes on growing would have no end.
