@@ -43,6 +43,24 @@ def _growing(work: str, path: object, *args: object) -> _bench.Ran:
     return _bench.Ran(cpu_s=0.0, peak_bytes=size, value=1)
 
 
+def test_what_is_short_is_raced_more_often_and_in_as_many_layouts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layouts: list[int] = []
+
+    def timed(work: str, *args: object, warm: object, layout: int) -> _bench.Ran:
+        del args, warm
+        layouts.append(len(_bench.environ(layout)["PADDING"]))
+        return _bench.Ran(float(work), 0, 0)
+
+    monkeypatch.setattr(_bench, "run", timed)
+    for work, times in ("0.01", 15), ("1", 3):
+        layouts.clear()
+        both = (work, Path()), (work, Path("reference"))
+        raced = _bench.race(*both, warm=Path(), rounds=3, scale=1)
+        assert raced.ratio.runs == len(set(layouts)) == times
+
+
 def test_a_reader_that_goes_on_elsewhere_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
