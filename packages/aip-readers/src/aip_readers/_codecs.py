@@ -37,7 +37,8 @@ class Member(NamedTuple):
 class Codec(NamedTuple):
     """A compression: its name, its decompressor, the errors of damaged data.
 
-    ``careful`` makes the one that says exactly where the damage is.
+    ``careful`` makes the one that says exactly where the damage is; ``input_bytes`` is
+    how much it is given at once.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Codec(NamedTuple):
     make: Callable[[], Decompressor]
     careful: Callable[[], Decompressor]
     errors: tuple[type[Exception], ...]
+    input_bytes: int = 32 * 1024
 
     def may_begin(self, data: bytes) -> bool:
         """Tell whether *data*, however short, may be the beginning of a member."""
@@ -122,7 +124,8 @@ def _gzip(*, seekable: bool) -> Codec:
             # The stub takes the class for an instance; absent, it is Any.
             isal_error: Any = igzip_lib.error
             errors = (zlib.error, isal_error)
-    return Codec(name="gzip", magic=(_GZIP,), make=make, careful=Gunzip, errors=errors)
+    # Both are slow near the ends of their buffers: a twentieth faster than by 32 KiB.
+    return Codec("gzip", (_GZIP,), make, Gunzip, errors, input_bytes=128 * 1024)
 
 
 def _bz2() -> Codec:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from ._types import Decompressor
 
 INPUT = 32 * 1024
-OUTPUT = 128 * 1024
-"""Bytes asked for at once: more than INPUT usually makes, so that zlib keeps none of it
-for another call, which costs a tenth of its speed."""
+"""Bytes of the file held at once, unless the codec is faster with more."""
+OUTPUT = 4
+"""Bytes asked for, as a multiple: more than the input usually makes, so that zlib keeps
+none of it for another call, which costs a tenth of its speed."""
 RECENT = 1024
 """Members whose beginnings are remembered, for cursors."""
 FREE = 1 << 20
@@ -96,7 +97,7 @@ class MemberStream:
         at = self._output_at
         if at == len(self._output):
             self._output, at = b"", 0
-            self._output = self._more(max(size, OUTPUT))
+            self._output = self._more(max(size, OUTPUT * self._codec.input_bytes))
         self._output_at = min(at + size, len(self._output))
         return self._output[at : at + size]
 
@@ -116,7 +117,9 @@ class MemberStream:
                 return out
 
     def _fill(self) -> bool:
-        self._input = self._read(INPUT)
+        # What goes bytewise, or may have to, is cheaper in small pieces.
+        small = not self._seekable or self._taken < self._careful_until
+        self._input = self._read(INPUT if small else self._codec.input_bytes)
         self._taken += len(self._input)
         return bool(self._input)
 
