@@ -13,6 +13,9 @@ from itertools import accumulate, chain, count, islice, repeat
 # Found beside this file, which is run by its path.
 from _child import BLOCK, consume, main  # type: ignore[import-not-found]
 
+# What aip_readers does too: glibc keeps large blocks once one of this size was freed.
+bytes(1 << 20)
+
 
 def blocks_floor(path: str) -> None:
     """Read blocks that a caller may keep: each is bytes of its own."""
@@ -58,19 +61,6 @@ def records_floor(path: str) -> None:
     """Pair lines with their places in plain tuples, checked by nobody."""
     for _ in chain.from_iterable(_split_records(path)):
         pass
-
-
-def gzip_floor(path: str) -> None:
-    """Decompress members by zlib alone; no ratio, no place of damage."""
-    import zlib
-
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the bare loop
-        member, data = zlib.decompressobj(wbits=31), b""
-        while data or (data := file.read(BLOCK // 2)):
-            member.decompress(data, 2 * BLOCK)
-            data = member.unconsumed_tail
-            if member.eof:
-                data, member = member.unused_data, zlib.decompressobj(wbits=31)
 
 
 def _decoded(path: str) -> Iterator[str]:

@@ -58,7 +58,6 @@ BARS = (
     Bar("gzip, limits on", "blocks", "isal raw", "gzip_isal_raw", 0.85, "gzip"),
     Bar("gzip, limits on", "blocks", "gzip module", "gzip_module", 2.5, "gzip"),
     Bar("gzip, no extra", "gzip_plain", "gzip module", "gzip_module", 1.2, "gzip"),
-    Bar("gzip, the floor", "gzip_floor", "gzip module", "gzip_module", None, "gzip"),
     Bar("gzip lines", "lines", 'gzip.open("rt")', "gzip_lines_module", 2.0, "gzip"),
     Bar("clean", "clean", "naive re + normalize", "clean_naive", 3.0, "text", slow=True),
     Bar("clean", "clean", "ftfy", "clean_ftfy", 25.0, "text", slow=True),
