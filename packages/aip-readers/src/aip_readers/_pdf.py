@@ -53,23 +53,34 @@ class PdfReader(Reader[Record]):
             raise CorruptError(self.source, 0, None, reason) from error
         with closing(document):
             for number in range(pages_before, len(document)):
-                try:
-                    text = _text_of_page(document, number)
-                except pdfium.PdfiumError as error:
-                    reason = f"page {number + 1} cannot be read: {error}"
-                    problem = ParseError(self.source, 0, 1, reason)
-                    problem.__cause__ = error
-                    settle(problem, self._on_error)
-                    continue
-                if UNSAFE.search(text):
-                    reason = f"page {number + 1} holds characters that are not text"
-                    unsafe = RecordEncodingError(self.source, 0, 1, reason)
-                    if not settle(unsafe, self._on_error):
-                        continue
-                    text = UNSAFE.sub("\ufffd", text)
-                metadata = {"page": number + 1}
-                key, end = str(number + 1), len(data)
-                yield (Record(self.source, text, 0, end, 1, key, metadata),)
+                text = self._text(document, number)
+                if text is not None:
+                    key, end, metadata = (
+                        str(number + 1),
+                        len(data),
+                        {"page": number + 1},
+                    )
+                    yield (Record(self.source, text, 0, end, 1, key, metadata),)
+
+    def _text(self, document: Any, number: int) -> str | None:
+        """Return the text of one page; None where it is bad and is passed over."""
+        import pypdfium2 as pdfium  # noqa: PLC0415  # an extra
+
+        try:
+            text = _text_of_page(document, number)
+        except pdfium.PdfiumError as error:
+            reason = f"page {number + 1} cannot be read: {error}"
+            problem = ParseError(self.source, 0, 1, reason)
+            problem.__cause__ = error
+            settle(problem, self._on_error)
+            return None
+        if UNSAFE.search(text):
+            reason = f"page {number + 1} holds characters that are not text"
+            unsafe = RecordEncodingError(self.source, 0, 1, reason)
+            if not settle(unsafe, self._on_error):
+                return None
+            text = UNSAFE.sub("\ufffd", text)
+        return text
 
     def _whole(self, source: ByteSource) -> bytes | None:
         """Read the document; a PDF is found from its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from types import MethodType
 
-from ._codecs import MAGIC_BYTES, Member, codec_of
+from ._codecs import MAGIC_BYTES, Codec, Member, codec_of
 from ._errors import CorruptError, LimitError, OpenError, TruncatedError
 from ._files import Path, absolute, open_error, open_raw
 from ._limits import Limits
@@ -81,30 +81,34 @@ class ByteSource:
                 self._seek(start)
                 self.position = start
         else:
-            from ._members import MemberStream  # noqa: PLC0415  # most files are plain
-
-            self.compression = codec.name
-            ahead, self._ahead = self._ahead, b""
-            if not seekable:
-                # A pipe is read from its beginning, wherever the cursor's member is.
-                member = Member(0, 0)
-            elif member.packed:
-                self._seek(member.packed)
-                ahead = b""
-            self.position = member.unpacked
-            self._members = MemberStream(
-                self.name,
-                codec,
-                self._raw,
-                ahead=ahead,
-                limits=self.limits,
-                seek=self._seek,
-                seekable=seekable,
-                member=member,
-            )
+            self._open_members(codec, member)
         while self.position < start:
             if not self.read(min(BLOCK, start - self.position)):
                 break
+
+    def _open_members(self, codec: Codec, member: Member) -> None:
+        """Begin to decompress: at *member*, if the file can be gone on from there."""
+        from ._members import MemberStream  # noqa: PLC0415  # most files are plain
+
+        self.compression = codec.name
+        ahead, self._ahead = self._ahead, b""
+        if not self._seekable:
+            # A pipe is read from its beginning, wherever the cursor's member is.
+            member = Member(0, 0)
+        elif member.packed:
+            self._seek(member.packed)
+            ahead = b""
+        self.position = member.unpacked
+        self._members = MemberStream(
+            self.name,
+            codec,
+            self._raw,
+            ahead=ahead,
+            limits=self.limits,
+            seek=self._seek,
+            seekable=self._seekable,
+            member=member,
+        )
 
     @property
     def bytes_read(self) -> int:
