@@ -123,6 +123,37 @@ class Bench:
         return fresh(hold, self.file(size), store, self.url, CONCURRENCY, BATCH)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """What was measured: in each series of runs one thing grows.
+
+    Args:
+        held: the file, for the pipeline that holds everything.
+        files: the file, for the platform.
+        at_once: the requests at once.
+        batches: the texts in a batch.
+    """
+
+    held: list[Fresh[int]]
+    files: list[Fresh[int]]
+    at_once: list[Fresh[int]]
+    batches: list[Fresh[int]]
+
+
+def measure(sizes: Sizes) -> Runs:
+    """Run every setting against one server."""
+    with scratch() as folder, embedding_server(latency_s=LATENCY_S) as url:
+        bench = Bench(folder, url)
+        return Runs(
+            held=[bench.hold(size) for size in sizes.held],
+            files=[bench.stream(size) for size in sizes.files],
+            at_once=[
+                bench.stream(sizes.file, concurrency=n) for n in sizes.concurrency
+            ],
+            batches=[bench.stream(sizes.file, batch=n) for n in sizes.batch],
+        )
+
+
 @experiment(
     "2.5",
     title="Week 2 together: the pipeline's memory against file, concurrency and batch",
@@ -148,14 +179,9 @@ class Bench:
 def lab(form: Form) -> Finding:
     """Measure fresh processes that ingest over HTTP from a server beside them."""
     sizes = form.pick(quick=QUICK, whole=FULL)
-    with scratch() as folder, embedding_server(latency_s=LATENCY_S) as url:
-        bench = Bench(folder, url)
-        held = [bench.hold(size) for size in sizes.held]
-        files = [bench.stream(size) for size in sizes.files]
-        at_once = [bench.stream(sizes.file, concurrency=n) for n in sizes.concurrency]
-        batches = [bench.stream(sizes.file, batch=n) for n in sizes.batch]
-    flat, steep = growth_mib(files), growth_mib(held)
-    wide, large = growth_mib(at_once), growth_mib(batches)
+    runs = measure(sizes)
+    flat, steep = growth_mib(runs.files), growth_mib(runs.held)
+    wide, large = growth_mib(runs.at_once), growth_mib(runs.batches)
     more, held_more = _mib(sizes.files), _mib(sizes.held)
     return Finding(
         measured=(
@@ -173,33 +199,8 @@ def lab(form: Form) -> Finding:
         ),
         broken=Way(name="a step after the other", code="vectors = await gather(*all)"),
         right=Way(name="bounded stages", code="ingest(path, max_memory_bytes=8 * MIB)"),
-        figures=(
-            Figure(
-                name="more at once: growth",
-                value=wide,
-                unit="MiB",
-                claimed=CLAIMED_PER_CONCURRENCY_MIB,
-            ),
-            Figure(
-                name="larger batches: growth",
-                value=large,
-                unit="MiB",
-                claimed=CLAIMED_PER_BATCH_MIB,
-            ),
-            *_figures("file of {:.0f} MB", _mb(sizes.files), files, per=sizes.files),
-            *_figures("held, file of {:.0f} MB", _mb(sizes.held), held, per=sizes.held),
-            *_figures("{} at once", sizes.concurrency, at_once, per=sizes.file),
-            *_figures("{} texts a batch", sizes.batch, batches, per=sizes.file),
-        ),
-        charts=(
-            _chart(
-                "file, MB",
-                _series("bounded stages", _mb(sizes.files), files),
-                _series("a step after the other", _mb(sizes.held), held),
-            ),
-            _chart("requests at once", _series("peak", sizes.concurrency, at_once)),
-            _chart("texts in a batch", _series("peak", sizes.batch, batches)),
-        ),
+        figures=(*_growths(runs), *_figures(sizes, runs)),
+        charts=_charts(sizes, runs),
         notes=(
             "equal runs differ by some MiB: growth with the batch size is not judged",
         ),
@@ -219,7 +220,40 @@ def _mb(sizes: Sequence[int]) -> list[float]:
     return [size / 1e6 for size in sizes]
 
 
-def _figures(
+def _growths(runs: Runs) -> tuple[Figure, ...]:
+    """Give the figures that the claim speaks of."""
+    return (
+        Figure(
+            name="more at once: growth",
+            value=growth_mib(runs.at_once),
+            unit="MiB",
+            claimed=CLAIMED_PER_CONCURRENCY_MIB,
+        ),
+        Figure(
+            name="larger batches: growth",
+            value=growth_mib(runs.batches),
+            unit="MiB",
+            claimed=CLAIMED_PER_BATCH_MIB,
+        ),
+    )
+
+
+def _figures(sizes: Sizes, runs: Runs) -> Iterator[Figure]:
+    """Give every series, run by run."""
+    files, held = sizes.files, sizes.held
+    yield from _memory_and_speed("file of {:.0f} MB", _mb(files), runs.files, per=files)
+    yield from _memory_and_speed(
+        "held, file of {:.0f} MB", _mb(held), runs.held, per=held
+    )
+    yield from _memory_and_speed(
+        "{} at once", sizes.concurrency, runs.at_once, per=sizes.file
+    )
+    yield from _memory_and_speed(
+        "{} texts a batch", sizes.batch, runs.batches, per=sizes.file
+    )
+
+
+def _memory_and_speed(
     name: str,
     varied: Sequence[float],
     runs: Sequence[Fresh[int]],
@@ -233,6 +267,18 @@ def _figures(
         yield Figure(name=f"{what}: peak", value=run.peak_bytes / MIB, unit="MiB")
         speed = size / MIB / run.seconds
         yield Figure(name=f"{what}: speed", value=speed, unit="MiB/s")
+
+
+def _charts(sizes: Sizes, runs: Runs) -> tuple[Chart, ...]:
+    return (
+        _chart(
+            "file, MB",
+            _series("bounded stages", _mb(sizes.files), runs.files),
+            _series("a step after the other", _mb(sizes.held), runs.held),
+        ),
+        _chart("requests at once", _series("peak", sizes.concurrency, runs.at_once)),
+        _chart("texts in a batch", _series("peak", sizes.batch, runs.batches)),
+    )
 
 
 def _series(label: str, xs: Sequence[float], runs: Sequence[Fresh[int]]) -> Series:
