@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -14,6 +14,7 @@ from labs import (
     Form,
     Ratio,
     Series,
+    Spread,
     Way,
     alternate,
     experiment,
@@ -25,6 +26,7 @@ LINES, QUICK_LINES = 30_000, 8_000
 MEGABYTES, QUICK_MEGABYTES = 200, 50
 LINE = "A line of text that a cleaner looks at, character by character.  \t "
 NO_GAIN, GAIN = 1.35, 1.25
+NAMES = "Python, two threads", "Python, two processes", "hashing, two threads"
 # What two processes that only count must gain before anything is judged.
 SPARE, TRIES = 1.5, 3
 
@@ -94,6 +96,24 @@ def _hash_length(megabytes: int) -> int:
     return len(digest(megabytes))
 
 
+def measure(form: Form) -> list[Spread]:
+    """Give the three speedups that have `NAMES`."""
+    lines = form.pick(quick=QUICK_LINES, whole=LINES)
+    megabytes = form.pick(quick=QUICK_MEGABYTES, whole=MEGABYTES)
+    rounds = form.pick(quick=5, whole=7)
+    with (
+        warm(ThreadPoolExecutor(WORKERS)) as threads,
+        warm(ProcessPoolExecutor(WORKERS)) as processes,
+    ):
+        check_cores(processes, megabytes)
+        found = [
+            speedup(clean_lines, lines, threads, rounds=rounds),
+            speedup(clean_lines, lines, processes, rounds=rounds),
+            speedup(digest, megabytes, threads, rounds=rounds),
+        ]
+    return [each.ratio for each in found]
+
+
 @experiment(
     "4.1",
     title="Threads or processes for work that needs a processor",
@@ -120,22 +140,9 @@ def _hash_length(megabytes: int) -> int:
 )
 def lab(form: Form) -> Finding:
     """Measure three speedups, each against doing the same in a row."""
-    lines = form.pick(quick=QUICK_LINES, whole=LINES)
-    megabytes = form.pick(quick=QUICK_MEGABYTES, whole=MEGABYTES)
-    rounds = form.pick(quick=5, whole=7)
-    with (
-        warm(ThreadPoolExecutor(WORKERS)) as threads,
-        warm(ProcessPoolExecutor(WORKERS)) as processes,
-    ):
-        check_cores(processes, megabytes)
-        found = [
-            speedup(clean_lines, lines, threads, rounds=rounds),
-            speedup(clean_lines, lines, processes, rounds=rounds),
-            speedup(digest, megabytes, threads, rounds=rounds),
-        ]
-    in_threads, in_processes, hashing = (each.ratio.median for each in found)
+    speedups = measure(form)
+    in_threads, in_processes, hashing = (each.median for each in speedups)
     holds = in_threads < NO_GAIN and min(in_processes, hashing) > GAIN
-    names = "Python, two threads", "Python, two processes", "hashing, two threads"
     return Finding(
         measured=(
             f"pure Python: {in_threads:.2f} times as fast in two threads, "
@@ -149,30 +156,30 @@ def lab(form: Form) -> Finding:
             name="processes, or code that lets go of it",
             code="ProcessPoolExecutor(2).map(clean); ThreadPoolExecutor(2).map(sha256)",
         ),
-        figures=tuple(
-            Figure(
-                name=name,
-                value=each.ratio.median,
-                unit="x",
-                low=each.ratio.low,
-                high=each.ratio.high,
-            )
-            for name, each in zip(names, found, strict=True)
-        ),
-        charts=(
-            Chart(
-                title="How many times as fast as one after the other",
-                x="two at once",
-                y="times",
-                series=(
-                    Series(
-                        label="measured",
-                        xs=names,
-                        ys=[each.ratio.median for each in found],
-                        lows=[each.ratio.low for each in found],
-                        highs=[each.ratio.high for each in found],
-                    ),
-                ),
+        figures=_figures(speedups),
+        charts=(_chart(speedups),),
+    )
+
+
+def _figures(speedups: Sequence[Spread]) -> tuple[Figure, ...]:
+    return tuple(
+        Figure(name=name, value=each.median, unit="x", low=each.low, high=each.high)
+        for name, each in zip(NAMES, speedups, strict=True)
+    )
+
+
+def _chart(speedups: Sequence[Spread]) -> Chart:
+    return Chart(
+        title="How many times as fast as one after the other",
+        x="two at once",
+        y="times",
+        series=(
+            Series(
+                label="measured",
+                xs=NAMES,
+                ys=[each.median for each in speedups],
+                lows=[each.low for each in speedups],
+                highs=[each.high for each in speedups],
             ),
         ),
     )
