@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from statistics import mean, median
@@ -124,31 +124,28 @@ def lab(form: Form) -> Finding:
         verdict=said if free else "not reproduced",
         broken=Way(name="compute on the loop", code="chunks = split(text)"),
         right=Way(name="offload", code="chunks = await to_thread(split, text)"),
-        figures=tuple(
-            Figure(name=f"{name}: {what}", value=value, unit="ms", claimed=claimed_ms)
-            for name, each, expected in zip(
-                NAMES,
-                delays,
-                (CLAIMED_HELD_MS * share, None, CLAIMED_OFFLOADED_MS, None),
-                strict=True,
-            )
-            for what, value, claimed_ms in (
-                ("average delay", each.mean_ms, expected),
-                ("median", each.median_ms, None),
-                ("worst", each.worst_ms, None),
-            )
-        ),
-        charts=(
-            Chart(
-                title="How late the loop's ticks come",
-                x="where the work is done",
-                y="average delay, ms",
-                log_y=True,
-                series=(
-                    Series(
-                        label="measured", xs=NAMES, ys=[each.mean_ms for each in delays]
-                    ),
-                ),
-            ),
-        ),
+        figures=tuple(_figures(delays, share=share)),
+        charts=(_chart(delays),),
+    )
+
+
+def _figures(delays: Sequence[Delay], *, share: float) -> Iterator[Figure]:
+    """Give each way's delays; *share* is how much of the claim's text was split."""
+    claimed = (CLAIMED_HELD_MS * share, None, CLAIMED_OFFLOADED_MS, None)
+    for name, each, said in zip(NAMES, delays, claimed, strict=True):
+        yield Figure(
+            name=f"{name}: average delay", value=each.mean_ms, unit="ms", claimed=said
+        )
+        yield Figure(name=f"{name}: median", value=each.median_ms, unit="ms")
+        yield Figure(name=f"{name}: worst", value=each.worst_ms, unit="ms")
+
+
+def _chart(delays: Sequence[Delay]) -> Chart:
+    average = [each.mean_ms for each in delays]
+    return Chart(
+        title="How late the loop's ticks come",
+        x="where the work is done",
+        y="average delay, ms",
+        log_y=True,
+        series=(Series(label="measured", xs=NAMES, ys=average),),
     )
