@@ -29,6 +29,8 @@ CALLS, QUICK_CALLS = 400, 120
 CONCURRENCY = 16
 ATTEMPT_TIMEOUT_S = 1.0
 TRIES = 3
+# The places of our ways among all; the peers come after them.
+CLIENT, LOOP, THREE_TRIES = 0, 1, 2
 # Six attempts each, with the backoff that their documentation shows.
 PEERS = ("tenacity", "stamina", "aiohttp-retry", "httpx-retries", "openai")
 
@@ -198,51 +200,37 @@ def _twice(server: FaultServer) -> int:
 def lab(form: Form) -> Finding:
     """Meet each fault in every way; the peers in the whole form only."""
     calls = form.pick(quick=QUICK_CALLS, whole=CALLS)
-    ways: dict[str, Way_] = {
-        "the client": with_the_client,
-        "a loop": with_a_loop,
-        "three tries": with_a_recipe,
-    }
-    notes = []
-    if form is not Form.QUICK:
-        theirs, note = _peers()
-        ways |= theirs
-        notes.append(note)
-    servers = faults_by_name(slow=form is not Form.QUICK)
-
-    def outcomes_of(faults: Faults) -> list[Outcome]:
-        return [meet(way, faults, calls) for way in ways.values()]
-
-    # They wait, mostly, and no time is judged: several at once.
-    with ThreadPoolExecutor(form.pick(quick=4, whole=2)) as pool:
-        met = dict(zip(servers, pool.map(outcomes_of, servers.values()), strict=True))
+    ways, notes = _ways(form)
+    met = _meet_all(ways, calls, form=form)
     rows = tuple(
         (name, "100 %, none twice", tuple(each.cell for each in outcomes))
         for name, outcomes in met.items()
     )
     comparison = Comparison(title=f"{calls} calls each", sides=tuple(ways), rows=rows)
-    recipe = [outcomes[2].percent for outcomes in met.values()]
-    others = "; ".join(
-        f"{name} {comparison.passed(at)}"
-        for at, name in enumerate(ways)
-        if at > 2  # noqa: PLR2004  # the peers
-    )
-    lost = 100 - sum(recipe) / len(recipe)
     return Finding(
-        measured=(
-            f"{comparison.passed(0)} of {len(rows)} servers: every call answered, no "
-            f"work done twice; three tries lose {lost:.1f} % on average"
-            + (f". Servers that the peers came through: {others}" if others else "")
-        ),
-        verdict=verdict_of_cells([cells[0] for _, _, cells in rows]),
+        measured=_summary(comparison, met),
+        verdict=verdict_of_cells([cells[CLIENT] for _, _, cells in rows]),
         broken=Way(name="a loop with three tries", code="for attempt in range(3): ..."),
         right=Way(
             name="the client", code="async for outcome in client.map(requests): ..."
         ),
         comparisons=(comparison,),
         charts=(_chart(met),),
-        notes=tuple(notes),
+        notes=notes,
     )
+
+
+def _ways(form: Form) -> tuple[dict[str, Way_], tuple[str, ...]]:
+    """Give the ways to call, ours first, and what to say of them."""
+    ways: dict[str, Way_] = {
+        "the client": with_the_client,
+        "a loop": with_a_loop,
+        "three tries": with_a_recipe,
+    }
+    if form is Form.QUICK:
+        return ways, ()
+    theirs, note = _peers()
+    return ways | theirs, (note,)
 
 
 def _peers() -> tuple[dict[str, Way_], str]:
@@ -256,8 +244,38 @@ def _peers() -> tuple[dict[str, Way_], str]:
     return {name: with_a_peer(peers, name) for name in PEERS}, told
 
 
+def _meet_all(
+    ways: Mapping[str, Way_], calls: int, *, form: Form
+) -> dict[str, list[Outcome]]:
+    """Give the outcomes of all ways, by the name of what is wrong with the server."""
+    servers = faults_by_name(slow=form is not Form.QUICK)
+
+    def outcomes_of(faults: Faults) -> list[Outcome]:
+        return [meet(way, faults, calls) for way in ways.values()]
+
+    # They wait, mostly, and no time is judged: several at once.
+    with ThreadPoolExecutor(form.pick(quick=4, whole=2)) as pool:
+        return dict(zip(servers, pool.map(outcomes_of, servers.values()), strict=True))
+
+
+def _summary(comparison: Comparison, met: Mapping[str, Sequence[Outcome]]) -> str:
+    """Say what the client came through, what three tries lost, how the peers fared."""
+    recipe = [outcomes[THREE_TRIES].percent for outcomes in met.values()]
+    lost = 100 - sum(recipe) / len(recipe)
+    others = "; ".join(
+        f"{name} {comparison.passed(at)}"
+        for at, name in enumerate(comparison.sides)
+        if at > THREE_TRIES
+    )
+    return (
+        f"{comparison.passed(CLIENT)} of {len(met)} servers: every call answered, no "
+        f"work done twice; three tries lose {lost:.1f} % on average"
+        + (f". Servers that the peers came through: {others}" if others else "")
+    )
+
+
 def _chart(met: Mapping[str, Sequence[Outcome]]) -> Chart:
-    ways = ("a loop", 1), ("three tries", 2), ("the client", 0)
+    ways = ("a loop", LOOP), ("three tries", THREE_TRIES), ("the client", CLIENT)
     return Chart(
         title="Calls answered",
         x="what is wrong with the server",
