@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from labs import Chart, Figure, Finding, Form, Series, Way, compare, experiment, worst
+from labs import (
+    Chart,
+    Figure,
+    Finding,
+    Form,
+    Series,
+    Verdict,
+    Way,
+    compare,
+    experiment,
+    worst,
+)
 from labs.experiments._waves import (
     CAPACITY,
     QUICK_CAPACITY,
@@ -58,6 +69,56 @@ def meet(server: Server, *, sent: int) -> Pair:
     return Pair(server=server, known=known, adaptive=adaptive, limit=limit)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What came of every wave.
+
+    Args:
+        server: the server of the claims.
+        waves: sent to it, behind larger and larger semaphores.
+        wrong: sent to a smaller server, behind the largest of them.
+        pairs: the unknown servers, the larger one last.
+    """
+
+    server: Server
+    waves: tuple[Wave, ...]
+    wrong: Wave
+    pairs: tuple[Pair, ...]
+
+    @property
+    def best(self) -> Wave:
+        """The wave behind the constant that fits."""
+        return self.waves[-1]
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the client got everything through, told nothing."""
+        return all(p.adaptive.succeeded == p.adaptive.sent for p in self.pairs)
+
+    @property
+    def apart(self) -> float:
+        """How many times the limit the larger unknown server got."""
+        return self.pairs[-1].limit / self.pairs[0].limit
+
+
+def measure(form: Form) -> Measured:
+    """Send to the server of the claims, to a smaller one, and to unknown ones."""
+    capacity, service_s = form.pick(
+        quick=(QUICK_CAPACITY, QUICK_SERVICE_S), whole=(CAPACITY, SERVICE_S)
+    )
+    server = Server(capacity=capacity, service_s=service_s)
+    smaller = Server(capacity=capacity // SMALLER, service_s=service_s)
+    levels = form.pick(quick=QUICK_LEVELS, whole=LEVELS)
+    counts = [round(x * capacity) for x in levels]
+    unknown = form.pick(quick=QUICK_UNKNOWN, whole=UNKNOWN)
+    return Measured(
+        server=server,
+        waves=tuple(naive(server, sent=2 * n, at_once=n) for n in counts),
+        wrong=naive(smaller, sent=capacity, at_once=capacity),
+        pairs=tuple(meet(there, sent=sent) for there, sent in unknown),
+    )
+
+
 @experiment(
     "2.3",
     title="A semaphore of the right size, and a server of another",
@@ -82,92 +143,81 @@ def meet(server: Server, *, sent: int) -> Pair:
 )
 def lab(form: Form) -> Finding:
     """Try constants on the server of the claims, a smaller one, and unknown ones."""
-    capacity, service_s = form.pick(
-        quick=(QUICK_CAPACITY, QUICK_SERVICE_S), whole=(CAPACITY, SERVICE_S)
-    )
-    server = Server(capacity=capacity, service_s=service_s)
-    smaller = Server(capacity=capacity // SMALLER, service_s=service_s)
-    levels = form.pick(quick=QUICK_LEVELS, whole=LEVELS)
-    counts = [round(x * capacity) for x in levels]
-    waves = [naive(server, sent=2 * n, at_once=n) for n in counts]
-    wrong = naive(smaller, sent=capacity, at_once=capacity)
-    unknown = form.pick(quick=QUICK_UNKNOWN, whole=UNKNOWN)
-    pairs = [meet(there, sent=sent) for there, sent in unknown]
-    best = waves[-1]
-    claimed_per_s = CLAIMED_PER_S * server.ceiling_per_s / (CAPACITY / SERVICE_S)
-    lossless = all(p.adaptive.succeeded == p.adaptive.sent for p in pairs)
-    apart = pairs[-1].limit / pairs[0].limit
-    found = lossless and apart > APART and all(pair.share > ENOUGH for pair in pairs)
-    shares = " and ".join(f"{100 * pair.share:.0f} %" for pair in pairs)
+    found = measure(form)
+    best, capacity = found.best, found.server.capacity
+    shares = " and ".join(f"{100 * pair.share:.0f} %" for pair in found.pairs)
     return Finding(
         measured=(
             f"Semaphore({capacity}): {best.success_percent:.1f} %, {best.per_s:.1f} a "
-            f"second; against a server of {smaller.capacity}: "
-            f"{wrong.success_percent:.1f} %; adaptive, told nothing: "
-            f"{100 if lossless else 0} % on both, at {shares} of the fitting "
-            f"constant, the larger with {apart:.1f} times the limit"
+            f"second; against a server of {capacity // SMALLER}: "
+            f"{found.wrong.success_percent:.1f} %; adaptive, told nothing: "
+            f"{100 if found.lossless else 0} % on both, at {shares} of the fitting "
+            f"constant, the larger with {found.apart:.1f} times the limit"
         ),
-        verdict=worst(
-            compare(
-                best.success_percent, claimed=CLAIMED_SUCCESS_PERCENT, tolerance=0.001
-            ),
-            compare(best.per_s, claimed=claimed_per_s, tolerance=0.3, good="higher"),
-            compare(
-                wrong.success_percent, claimed=CLAIMED_SMALLER_PERCENT, tolerance=0.15
-            ),
-            "better" if found else "not reproduced",
-        ),
+        verdict=_verdict(found),
         broken=Way(name="a constant", code="async with Semaphore(500): ..."),
         right=Way(
             name="a limiter that watches",
             code='AsyncHttpClient(concurrency="adaptive")',
         ),
-        figures=_figures(waves, wrong, pairs),
-        charts=_charts(server, waves, pairs),
+        figures=(
+            *_semaphore_figures(found.waves),
+            _wrong_figure(found.wrong),
+            *_unknown_figures(found.pairs),
+        ),
+        charts=_charts(found.server, found.waves, found.pairs),
     )
 
 
-def _figures(
-    waves: Sequence[Wave], wrong: Wave, pairs: Sequence[Pair]
-) -> tuple[Figure, ...]:
-    figures = []
+def _verdict(found: Measured) -> Verdict:
+    best, wrong, ceiling_per_s = found.best, found.wrong, found.server.ceiling_per_s
+    claimed_per_s = CLAIMED_PER_S * ceiling_per_s / (CAPACITY / SERVICE_S)
+    close = all(pair.share > ENOUGH for pair in found.pairs)
+    finds_out = found.lossless and found.apart > APART and close
+    return worst(
+        compare(best.success_percent, claimed=CLAIMED_SUCCESS_PERCENT, tolerance=0.001),
+        compare(best.per_s, claimed=claimed_per_s, tolerance=0.3, good="higher"),
+        compare(wrong.success_percent, claimed=CLAIMED_SMALLER_PERCENT, tolerance=0.15),
+        "better" if finds_out else "not reproduced",
+    )
+
+
+def _semaphore_figures(waves: Sequence[Wave]) -> Iterator[Figure]:
     for wave in waves:
         said = wave.at_once == CAPACITY
         name = f"Semaphore({wave.at_once})"
-        figures += [
-            Figure(
-                name=f"{name}: success",
-                value=wave.success_percent,
-                unit="%",
-                claimed=CLAIMED_SUCCESS_PERCENT if said else None,
-            ),
-            Figure(
-                name=f"{name}: speed",
-                value=wave.per_s,
-                unit="1/s",
-                claimed=CLAIMED_PER_S if said else None,
-            ),
-        ]
-    figures.append(
-        Figure(
-            name=f"Semaphore({wrong.at_once}), a server of a fifth: success",
-            value=wrong.success_percent,
+        yield Figure(
+            name=f"{name}: success",
+            value=wave.success_percent,
             unit="%",
-            claimed=CLAIMED_SMALLER_PERCENT,
+            claimed=CLAIMED_SUCCESS_PERCENT if said else None,
         )
+        yield Figure(
+            name=f"{name}: speed",
+            value=wave.per_s,
+            unit="1/s",
+            claimed=CLAIMED_PER_S if said else None,
+        )
+
+
+def _wrong_figure(wave: Wave) -> Figure:
+    return Figure(
+        name=f"Semaphore({wave.at_once}), a server of a fifth: success",
+        value=wave.success_percent,
+        unit="%",
+        claimed=CLAIMED_SMALLER_PERCENT,
     )
+
+
+def _unknown_figures(pairs: Sequence[Pair]) -> Iterator[Figure]:
     for pair in pairs:
         name = f"unknown server of {pair.server.capacity}"
-        percent = pair.adaptive.success_percent
-        figures += [
-            Figure(
-                name=f"{name}, fitting constant", value=pair.known.per_s, unit="1/s"
-            ),
-            Figure(name=f"{name}, adaptive", value=pair.adaptive.per_s, unit="1/s"),
-            Figure(name=f"{name}, adaptive: success", value=percent, unit="%"),
-            Figure(name=f"{name}, limit found", value=pair.limit),
-        ]
-    return tuple(figures)
+        known, adaptive = pair.known, pair.adaptive
+        success = adaptive.success_percent
+        yield Figure(name=f"{name}, fitting constant", value=known.per_s, unit="1/s")
+        yield Figure(name=f"{name}, adaptive", value=adaptive.per_s, unit="1/s")
+        yield Figure(name=f"{name}, adaptive: success", value=success, unit="%")
+        yield Figure(name=f"{name}, limit found", value=pair.limit)
 
 
 def _charts(
