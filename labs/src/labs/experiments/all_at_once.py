@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labs import Chart, Figure, Finding, Form, Series, Way, compare, experiment, worst
+from labs import (
+    Chart,
+    Figure,
+    Finding,
+    Form,
+    Series,
+    Verdict,
+    Way,
+    compare,
+    experiment,
+    worst,
+)
 from labs.experiments._waves import (
     CAPACITY,
     QUICK_CAPACITY,
@@ -55,10 +66,6 @@ def lab(form: Form) -> Finding:
         for x in (TWICE, FOUR_TIMES)
     ]
     twice, four = waves[-2:]
-    lossless = all(wave.succeeded == wave.sent for wave in held)
-    # 90.8 a second of 95.4: how much less depends on how fast a client can send.
-    fastest = 1.05 * server.ceiling_per_s
-    nothing_gained = twice.per_s < min(held[0].per_s, fastest)
     return Finding(
         measured=(
             f"{twice.sent:,} at once: {twice.success_percent:.1f} % success, "
@@ -66,16 +73,7 @@ def lab(form: Form) -> Finding:
             f"the platform: {held[0].success_percent:.1f} %, {held[0].per_s:.1f} a "
             f"second, and {held[1].success_percent:.1f} %"
         ),
-        verdict=worst(
-            compare(
-                twice.success_percent, claimed=CLAIMED_TWICE_PERCENT, tolerance=0.15
-            ),
-            compare(
-                four.success_percent, claimed=CLAIMED_FOUR_TIMES_PERCENT, tolerance=0.15
-            ),
-            "reproduced" if nothing_gained else "not reproduced",
-            "better" if lossless else "not reproduced",
-        ),
+        verdict=_verdict(server, waves, held),
         broken=Way(
             name="everything at once", code="await gather(*map(session.get, urls))"
         ),
@@ -85,6 +83,22 @@ def lab(form: Form) -> Finding:
         ),
         figures=(*_figures("gather", waves), *_figures("platform", held)),
         charts=_charts(server, waves, held),
+    )
+
+
+def _verdict(server: Server, waves: Sequence[Wave], held: Sequence[Wave]) -> Verdict:
+    twice, four = waves[-2:]
+    lossless = all(wave.succeeded == wave.sent for wave in held)
+    # 90.8 a second of 95.4: how much less depends on how fast a client can send.
+    fastest = 1.05 * server.ceiling_per_s
+    nothing_gained = twice.per_s < min(held[0].per_s, fastest)
+    return worst(
+        compare(twice.success_percent, claimed=CLAIMED_TWICE_PERCENT, tolerance=0.15),
+        compare(
+            four.success_percent, claimed=CLAIMED_FOUR_TIMES_PERCENT, tolerance=0.15
+        ),
+        "reproduced" if nothing_gained else "not reproduced",
+        "better" if lossless else "not reproduced",
     )
 
 
@@ -105,35 +119,30 @@ def _figures(who: str, waves: Sequence[Wave]) -> list[Figure]:
 def _charts(
     server: Server, waves: Sequence[Wave], held: Sequence[Wave]
 ) -> tuple[Chart, ...]:
-    sent = [wave.sent for wave in waves]
+    sent, held_sent = [w.sent for w in waves], [w.sent for w in held]
     law = [min(n, server.capacity) / server.service_s for n in sent]
-    ours_sent = [wave.sent for wave in held]
-    return (
-        Chart(
-            title=f"Answers a second, server of {server.capacity}",
-            x="requests sent at once",
-            y="successes a second",
-            kind="line",
-            log_x=True,
-            series=(
-                Series(label="gather", xs=sent, ys=[w.per_s for w in waves]),
-                Series(label="platform", xs=ours_sent, ys=[w.per_s for w in held]),
-                Series(label="Little's law", xs=sent, ys=law, model=True),
-            ),
-        ),
-        Chart(
-            title=f"Success, server of {server.capacity}",
-            x="requests sent at once",
-            y="%",
-            kind="line",
-            log_x=True,
-            series=(
-                Series(label="gather", xs=sent, ys=[w.success_percent for w in waves]),
-                Series(
-                    label="platform",
-                    xs=ours_sent,
-                    ys=[w.success_percent for w in held],
-                ),
-            ),
-        ),
+    speed = _chart(
+        f"Answers a second, server of {server.capacity}",
+        "successes a second",
+        Series(label="gather", xs=sent, ys=[w.per_s for w in waves]),
+        Series(label="platform", xs=held_sent, ys=[w.per_s for w in held]),
+        Series(label="Little's law", xs=sent, ys=law, model=True),
+    )
+    success = _chart(
+        f"Success, server of {server.capacity}",
+        "%",
+        Series(label="gather", xs=sent, ys=[w.success_percent for w in waves]),
+        Series(label="platform", xs=held_sent, ys=[w.success_percent for w in held]),
+    )
+    return speed, success
+
+
+def _chart(title: str, y: str, *series: Series) -> Chart:
+    return Chart(
+        title=title,
+        x="requests sent at once",
+        y=y,
+        kind="line",
+        log_x=True,
+        series=series,
     )
