@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from labs import (
     MIB,
@@ -26,10 +28,12 @@ SIZES, QUICK_SIZES = (SIZE // 10, SIZE), (SIZE // 100, SIZE // 10)
 CLAIMED_CHUNKS = 97_754
 CHUNK_SIZE = 1024
 FLAT_MIB = 2.0
-BLOCK = 1 << 20
+
+Counted: TypeAlias = tuple[int, int]
+"""Chunks, and the characters in them."""
 
 
-def hold(path: str) -> tuple[int, int]:
+def hold(path: str) -> Counted:
     """Clean and cut a text that is held whole; count chunks and characters."""
     from aip_readers import Cleaner
 
@@ -38,7 +42,7 @@ def hold(path: str) -> tuple[int, int]:
     return len(chunks), sum(map(len, chunks))
 
 
-def stream(path: str) -> tuple[int, int]:
+def stream(path: str) -> Counted:
     """Read, clean and split with the platform; count chunks and solid characters."""
     from aip_readers import open_records, split
 
@@ -69,6 +73,59 @@ def solid_of_file(path: Path) -> int:
         return sum(map(solid, lines))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Texts of two sizes, each read in both ways, and what is in the larger one.
+
+    Args:
+        sizes: of the texts, in bytes.
+        held: the runs that hold the text.
+        streamed: the runs of the platform.
+        blocks: of 1 KB in the larger text.
+        solid: its characters that are not space, counted without the platform.
+    """
+
+    sizes: tuple[int, ...]
+    held: list[Fresh[Counted]]
+    streamed: list[Fresh[Counted]]
+    blocks: int
+    solid: int
+
+    @property
+    def claimed_blocks(self) -> float:
+        """What the claim comes to at this size."""
+        return CLAIMED_CHUNKS * self.sizes[-1] / SIZE
+
+    @property
+    def lost(self) -> int:
+        """Solid characters that the platform's chunks do not have."""
+        _, characters = self.streamed[-1].value
+        return self.solid - characters
+
+    @property
+    def grown_bytes(self) -> int:
+        """How much more memory the platform takes for the larger text."""
+        return self.streamed[-1].peak_bytes - self.streamed[0].peak_bytes
+
+
+def measure(sizes: tuple[int, ...]) -> Measured:
+    """Read texts of these sizes, each way in a fresh process."""
+    held, streamed = [], []
+    with scratch() as folder:
+        path = folder / "text"
+        for size in sizes:
+            prose(path, size=size)
+            held.append(fresh(hold, str(path)))
+            streamed.append(fresh(stream, str(path)))
+        return Measured(
+            sizes=sizes,
+            held=held,
+            streamed=streamed,
+            blocks=blocks(str(path)),
+            solid=solid_of_file(path),
+        )
+
+
 @experiment(
     "1.5",
     title="Week 1 together: 100 MB through the installed packages",
@@ -89,64 +146,60 @@ def solid_of_file(path: Path) -> int:
 )
 def lab(form: Form) -> Finding:
     """Count chunks, compare the characters, and measure memory at two sizes."""
-    sizes = form.pick(quick=QUICK_SIZES, whole=SIZES)
-    size = sizes[-1]
-    with scratch() as folder:
-        path, runs = folder / "text", []
-        for each in sizes:
-            prose(path, size=each)
-            runs.append((fresh(hold, str(path)), fresh(stream, str(path))))
-        counted, expected = blocks(str(path)), solid_of_file(path)
-    held, streamed = runs[-1]
-    chunks, characters = streamed.value
-    grown = streamed.peak_bytes - runs[0][1].peak_bytes
-    claimed = CLAIMED_CHUNKS * size / SIZE
-    whole = characters == expected and grown < FLAT_MIB * MIB
+    found = measure(form.pick(quick=QUICK_SIZES, whole=SIZES))
+    flat = found.grown_bytes < FLAT_MIB * MIB
     return Finding(
-        measured=(
-            f"{size / 1e6:.0f} MB: {counted:,} blocks of 1 KB; {chunks:,} chunks at "
-            f"words' ends, no character lost; {streamed.grown_bytes / MIB:.1f} MiB "
-            f"gained (whole text: {held.grown_bytes / MIB:.0f} MiB)"
-        )
-        if characters == expected
-        else f"{expected - characters:,} characters lost",
+        measured=_summary(found),
         verdict=worst(
-            compare(counted, claimed=claimed, tolerance=1e-4),
-            "reproduced" if whole else "not reproduced",
+            compare(found.blocks, claimed=found.claimed_blocks, tolerance=1e-4),
+            "reproduced" if flat and not found.lost else "not reproduced",
         ),
         broken=Way(name="hold the text", code="text = path.read_text(); text[i : j]"),
         right=Way(
             name="stream it",
             code="for chunk in split(open_records(path), size=1024, overlap=0): ...",
         ),
-        figures=(
-            Figure(name="blocks of 1 KB", value=counted, claimed=claimed),
-            Figure(name="chunks of at most 1,024 characters", value=chunks),
-            Figure(name="lost characters", value=expected - characters, claimed=0),
-            Figure(
-                name="growth with ten times the file", value=grown / MIB, unit="MiB"
-            ),
-            Figure(name="speed", value=size / MIB / streamed.seconds, unit="MiB/s"),
-        ),
-        charts=(_chart(runs, sizes=sizes),),
+        figures=_figures(found),
+        charts=(_chart(found),),
     )
 
 
-def _chart(
-    runs: list[tuple[Fresh[tuple[int, int]], Fresh[tuple[int, int]]]],
-    *,
-    sizes: tuple[int, ...],
-) -> Chart:
-    names = [f"{size / 1e6:.0f} MB" for size in sizes]
-    held, streamed = zip(*runs, strict=True)
+def _summary(found: Measured) -> str:
+    if found.lost:
+        return f"{found.lost:,} characters lost"
+    held, streamed = found.held[-1], found.streamed[-1]
+    chunks, _ = streamed.value
+    return (
+        f"{found.sizes[-1] / 1e6:.0f} MB: {found.blocks:,} blocks of 1 KB; {chunks:,} "
+        "chunks at words' ends, no character lost; "
+        f"{streamed.grown_bytes / MIB:.1f} MiB gained "
+        f"(whole text: {held.grown_bytes / MIB:.0f} MiB)"
+    )
+
+
+def _figures(found: Measured) -> tuple[Figure, ...]:
+    chunks, _ = found.streamed[-1].value
+    grown_mib = found.grown_bytes / MIB
+    speed = found.sizes[-1] / MIB / found.streamed[-1].seconds
+    return (
+        Figure(name="blocks of 1 KB", value=found.blocks, claimed=found.claimed_blocks),
+        Figure(name="chunks of at most 1,024 characters", value=chunks),
+        Figure(name="lost characters", value=found.lost, claimed=0),
+        Figure(name="growth with ten times the file", value=grown_mib, unit="MiB"),
+        Figure(name="speed", value=speed, unit="MiB/s"),
+    )
+
+
+def _chart(found: Measured) -> Chart:
+    names = [f"{size / 1e6:.0f} MB" for size in found.sizes]
+    held = [run.peak_bytes / MIB for run in found.held]
+    streamed = [run.peak_bytes / MIB for run in found.streamed]
     return Chart(
         title="Peak memory of a fresh process",
         x="text",
         y="MiB (VmHWM)",
         series=(
-            Series(label="held", xs=names, ys=[h.peak_bytes / MIB for h in held]),
-            Series(
-                label="streamed", xs=names, ys=[s.peak_bytes / MIB for s in streamed]
-            ),
+            Series(label="held", xs=names, ys=held),
+            Series(label="streamed", xs=names, ys=streamed),
         ),
     )
