@@ -9,6 +9,8 @@ from labs import (
     MIB,
     Finding,
     Form,
+    Peaks,
+    Verdict,
     Way,
     compare,
     experiment,
@@ -80,7 +82,6 @@ def lab(form: Form) -> Finding:
         found = peaks(folder, sizes=sizes, broken=in_lists, right=in_a_chain)
     small, large = found
     share = large.size / SIZE
-    flat = large.right <= 1.1 * small.right
     names = {"broken": "in lists", "right": "in a chain"}
     return Finding(
         measured=(
@@ -88,16 +89,7 @@ def lab(form: Form) -> Finding:
             f"{large.right / KIB:.1f} KiB in a chain; {large.ratio:,.0f} times less "
             f"({small.ratio:,.0f} at a tenth of the size)"
         ),
-        verdict=worst(
-            compare(large.broken / MIB, claimed=CLAIMED_MIB * share, tolerance=0.1),
-            compare(
-                large.ratio,
-                claimed=CLAIMED_RATIO * share,
-                tolerance=0.1,
-                good="higher",
-            ),
-            "better" if flat else "not reproduced",
-        ),
+        verdict=_verdict(small, large),
         broken=Way(
             name="a list per step", code="cleaned = list(clean_chunks(list(chunks)))"
         ),
@@ -110,4 +102,15 @@ def lab(form: Form) -> Finding:
         charts=(
             peaks_chart(found, title="Peak memory of read, clean, embed", **names),
         ),
+    )
+
+
+def _verdict(small: Peaks, large: Peaks) -> Verdict:
+    share = large.size / SIZE
+    mib, ratio = CLAIMED_MIB * share, CLAIMED_RATIO * share
+    flat = large.right <= 1.1 * small.right
+    return worst(
+        compare(large.broken / MIB, claimed=mib, tolerance=0.1),
+        compare(large.ratio, claimed=ratio, tolerance=0.1, good="higher"),
+        "better" if flat else "not reproduced",
     )

@@ -9,6 +9,8 @@ from labs import (
     MIB,
     Finding,
     Form,
+    Peaks,
+    Verdict,
     Way,
     compare,
     experiment,
@@ -72,7 +74,6 @@ def lab(form: Form) -> Finding:
         found = peaks(folder, sizes=sizes, broken=at_once, right=in_chunks)
     small, large = found
     share = large.size / SIZE
-    flat = large.right <= 1.1 * small.right + NOISE_BYTES
     names = {"broken": "at once", "right": "in chunks"}
     return Finding(
         measured=(
@@ -80,16 +81,7 @@ def lab(form: Form) -> Finding:
             f"{large.right / KIB:.1f} KiB in chunks; {large.ratio:,.0f} times less "
             f"({small.ratio:,.0f} at a tenth of the size)"
         ),
-        verdict=worst(
-            compare(large.broken / MIB, claimed=CLAIMED_MIB * share, tolerance=0.02),
-            compare(
-                large.ratio,
-                claimed=CLAIMED_RATIO * share,
-                tolerance=0.25,
-                good="higher",
-            ),
-            "better" if flat else "not reproduced",
-        ),
+        verdict=_verdict(small, large),
         broken=Way(name="read at once", code="data = open(path, 'rb').read()"),
         right=Way(
             name="one chunk at a time",
@@ -101,4 +93,15 @@ def lab(form: Form) -> Finding:
             claimed=(CLAIMED_MIB * share, CLAIMED_KIB, CLAIMED_RATIO * share),
         ),
         charts=(peaks_chart(found, title="Peak memory to read a file", **names),),
+    )
+
+
+def _verdict(small: Peaks, large: Peaks) -> Verdict:
+    share = large.size / SIZE
+    mib, ratio = CLAIMED_MIB * share, CLAIMED_RATIO * share
+    flat = large.right <= 1.1 * small.right + NOISE_BYTES
+    return worst(
+        compare(large.broken / MIB, claimed=mib, tolerance=0.02),
+        compare(large.ratio, claimed=ratio, tolerance=0.25, good="higher"),
+        "better" if flat else "not reproduced",
     )
