@@ -159,12 +159,12 @@ def left_by_reader(n: int) -> float:
 def lab(form: Form) -> Finding:
     """Measure what cycles leave, what weak links leave, what the readers leave."""
     n = form.pick(quick=QUICK, whole=FULL)
-    claimed_mib = CLAIMED_BYTES * n / MIB
     leaked, collected = left_mib(cycles, n)
     weakly, _ = left_mib(weak, n)
     reader = left_by_reader(n // 10)
-    walked, frozen = fresh(pauses, n).value
-    nothing = all(left < LEFT_MIB for left in (collected, weakly, reader))
+    left = leaked, collected, weakly, reader
+    pauses_s = fresh(pauses, n).value
+    nothing = all(mib < LEFT_MIB for mib in (collected, weakly, reader))
     return Finding(
         measured=(
             f"{n:,} objects, collector off: {leaked:.2f} MiB left, "
@@ -172,25 +172,39 @@ def lab(form: Form) -> Finding:
         ),
         # The size of an object is the interpreter's: 112 to 120 bytes on 3.11 to 3.13.
         verdict=worst(
-            compare(leaked, claimed=claimed_mib, tolerance=0.1),
+            compare(leaked, claimed=_claimed_mib(n), tolerance=0.1),
             "reproduced" if nothing else "not reproduced",
         ),
         broken=Way(
             name="hold each other", code="one.partner = other; other.partner = one"
         ),
         right=Way(name="a weak way back", code="other.partner = weakref.ref(one)"),
-        figures=(
-            Figure(
-                name="cycles dropped", value=leaked, unit="MiB", claimed=claimed_mib
-            ),
-            Figure(name="after gc.collect()", value=collected, unit="MiB", claimed=0.0),
-            Figure(name="weak links dropped", value=weakly, unit="MiB"),
-            Figure(name=f"{n // 10:,} records read", value=reader, unit="MiB"),
-            Figure(name="full collection, all alive", value=walked * 1e3, unit="ms"),
-            Figure(name="the same after gc.freeze()", value=frozen * 1e3, unit="ms"),
-        ),
-        charts=(_chart(leaked, collected, weakly, reader),),
+        figures=(*_left_figures(*left, n=n), *_pause_figures(*pauses_s)),
+        charts=(_chart(*left),),
         notes=(f"tracemalloc names the line that leaked: {line_of_the_leak(10_000)}",),
+    )
+
+
+def _claimed_mib(n: int) -> float:
+    return CLAIMED_BYTES * n / MIB
+
+
+def _left_figures(
+    leaked: float, collected: float, weakly: float, reader: float, *, n: int
+) -> tuple[Figure, ...]:
+    said = _claimed_mib(n)
+    return (
+        Figure(name="cycles dropped", value=leaked, unit="MiB", claimed=said),
+        Figure(name="after gc.collect()", value=collected, unit="MiB", claimed=0.0),
+        Figure(name="weak links dropped", value=weakly, unit="MiB"),
+        Figure(name=f"{n // 10:,} records read", value=reader, unit="MiB"),
+    )
+
+
+def _pause_figures(walked_s: float, frozen_s: float) -> tuple[Figure, ...]:
+    return (
+        Figure(name="full collection, all alive", value=walked_s * 1e3, unit="ms"),
+        Figure(name="the same after gc.freeze()", value=frozen_s * 1e3, unit="ms"),
     )
 
 
