@@ -88,38 +88,47 @@ def outage(form: Form) -> tuple[Row, ...]:
     start_s = form.pick(quick=0.15, whole=OUTAGE_AT_S)
     slots = form.pick(quick=1, whole=OUTAGE_SLOTS)
     n_bytes = form.pick(quick=MIB, whole=50_000_000)
+    dark_for = Switches(slots=slots, outage_at_s=start_s, outage_s=lasts_s)
     with scratch() as folder:
-        path = folder / "corpus.jsonl"
-        corpus = write_corpus(path, n_bytes=n_bytes)
-        # The quick form takes its own start for lateness: one run less.
-        calm_s = math.ceil(corpus.texts / 64) * Switches().latency_s / slots
-        if form is not Form.QUICK:
-            calm = outcome(corpus, Switches(slots=slots))
-            check(calm.done)
-            calm_s = calm.done.wall_s
-        dark = outcome(
-            corpus,
-            Switches(slots=slots, outage_at_s=start_s, outage_s=lasts_s),
-        )
-    late_s = dark.done.wall_s - calm_s - lasts_s
-    knocks = dark.seen["outcomes"].get("dark", 0)
-    sound = dark.seen["after_outage_s"] > 0 and not dark.harm and dark.done.code == 0
-    knocks_bar, late_bar_s = DARK_BAR * slack(form), LATE_BAR_S * slack(form)
+        corpus = write_corpus(folder / "corpus.jsonl", n_bytes=n_bytes)
+        calm_s = _calm_s(corpus, slots, form)
+        dark = outcome(corpus, dark_for)
     return (
-        Row(
-            work=f"{lasts_s:g} s outage: s later than {calm_s:.1f} + it",
-            reference="-",
-            bar=f"<= {late_bar_s:g} s, {Harm()}, exit 0",
-            measured=f"{late_s:.1f} s, {dark.harm}, exit {dark.done.code}",
-            met=sound and late_s <= late_bar_s,
-        ),
-        Row(
-            work="requests sent into the outage",
-            reference="-",
-            bar=f"<= {knocks_bar:g}",
-            measured=number(knocks),
-            met=knocks <= knocks_bar,
-        ),
+        _lateness(dark, calm_s, lasts_s, bar_s=LATE_BAR_S * slack(form)),
+        _knocks(dark, bar=DARK_BAR * slack(form)),
+    )
+
+
+def _calm_s(corpus: Corpus, slots: int, form: Form) -> float:
+    """Give the seconds that a run takes without an outage."""
+    if form is Form.QUICK:
+        # The quick form takes its own start for lateness: one run less.
+        return math.ceil(corpus.texts / 64) * Switches().latency_s / slots
+    calm = outcome(corpus, Switches(slots=slots))
+    check(calm.done)
+    return calm.done.wall_s
+
+
+def _lateness(dark: Outcome, calm_s: float, lasts_s: float, *, bar_s: float) -> Row:
+    late_s = dark.done.wall_s - calm_s - lasts_s
+    sound = dark.seen["after_outage_s"] > 0 and not dark.harm and dark.done.code == 0
+    return Row(
+        work=f"{lasts_s:g} s outage: s later than {calm_s:.1f} + it",
+        reference="-",
+        bar=f"<= {bar_s:g} s, {Harm()}, exit 0",
+        measured=f"{late_s:.1f} s, {dark.harm}, exit {dark.done.code}",
+        met=sound and late_s <= bar_s,
+    )
+
+
+def _knocks(dark: Outcome, *, bar: float) -> Row:
+    knocks = dark.seen["outcomes"].get("dark", 0)
+    return Row(
+        work="requests sent into the outage",
+        reference="-",
+        bar=f"<= {bar:g}",
+        measured=number(knocks),
+        met=knocks <= bar,
     )
 
 

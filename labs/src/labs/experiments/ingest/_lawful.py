@@ -54,6 +54,17 @@ def chunks(path: str) -> Iterator[Row]:
             start = end
 
 
+def opened(path: str) -> sqlite3.Connection:
+    """Make a database as the store has it."""
+    db = sqlite3.connect(path)
+    # A page holds a text and its vector, a commit outlives the power.
+    db.execute("PRAGMA page_size = 16384")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.executescript(TABLES)
+    return db
+
+
 def unknown(db: sqlite3.Connection, batch: list[Row]) -> list[Row]:
     """Pick what was never paid for."""
     marks = ",".join("?" * len(batch))
@@ -64,13 +75,7 @@ def unknown(db: sqlite3.Connection, batch: list[Row]) -> list[Row]:
 
 async def main(given: argparse.Namespace) -> None:
     """Embed and store every line."""
-    db = sqlite3.connect(given.database)
-    # As the store has it: a page holds a text and its vector, a commit outlives the
-    # power.
-    db.execute("PRAGMA page_size = 16384")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.executescript(TABLES)
+    db = opened(given.database)
     slots = asyncio.Semaphore(given.concurrency)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     headers = {"Content-Type": "application/json"}

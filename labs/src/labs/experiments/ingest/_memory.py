@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from labs._form import Form
 from labs._measure import MIB, scratch
 from labs._result import Row
@@ -16,50 +18,57 @@ DEAD_LETTERS = 3
 
 def memory(form: Form) -> tuple[Row, ...]:
     """Take the peak (VmHWM) of fresh processes, everything on, 32 in flight."""
-    small = form.pick(quick=MB // 4, whole=10 * MB)
-    large = form.pick(quick=MB, brief=100 * MB, whole=1000 * MB)
-    line = form.pick(quick=20 * MB, brief=100 * MB, whole=1000 * MB)
-    theirs = form is not Form.QUICK
-    with scratch() as folder:
-        path = folder / "corpus.jsonl"
-        few = write_corpus(path, n_bytes=small)
-        theirs_small = _peak(few, ours=False) if theirs else 0.0
-        small_peak = _peak(few)
-        many = write_corpus(path, n_bytes=large)
-        theirs_large = _peak(many, ours=False) if theirs else 0.0
-        large_peak = _peak(many)
-        path.unlink()
-        one = write_one_line(path, n_bytes=line)
-        line_peak = _peak(one, code=DEAD_LETTERS)
-    growth = large_peak - small_peak
-    most = max(small_peak, large_peak)
     # Quick sizes only show that nothing grows without bound.
     peak_bar = PEAK_BAR_MIB * form.pick(quick=2, whole=1)
+    with scratch() as folder:
+        path = folder / "corpus.jsonl"
+        return (
+            *_many_records(path, form, peak_bar=peak_bar),
+            _one_line(path, form, peak_bar=peak_bar),
+        )
+
+
+def _many_records(path: Path, form: Form, *, peak_bar: int) -> tuple[Row, Row]:
+    """Tell the peak at two sizes, and how far it grows between them."""
+    small = form.pick(quick=MB // 4, whole=10 * MB)
+    large = form.pick(quick=MB, brief=100 * MB, whole=1000 * MB)
+    ours, theirs = [], []
+    for size in small, large:
+        corpus = write_corpus(path, n_bytes=size)
+        if form is not Form.QUICK:
+            theirs.append(_peak(corpus, ours=False))
+        ours.append(_peak(corpus))
+    most, growth = max(ours), ours[1] - ours[0]
     growth_bar = GROWTH_BAR_MIB * slack(form)
     return (
         Row(
             work=f"peak memory, MiB, {large // MB} MB of input",
-            reference=f"{theirs_large:.1f}" if theirs_large else "not run",
+            reference=f"{theirs[1]:.1f}" if theirs else "not run",
             bar=f"<= {peak_bar}",
             measured=f"{most:.1f}",
             met=most <= peak_bar,
         ),
         Row(
             work=f"its growth from {small / MB:g} MB, MiB",
-            reference=f"{theirs_large - theirs_small:.1f}"
-            if theirs_large
-            else "not run",
+            reference=f"{theirs[1] - theirs[0]:.1f}" if theirs else "not run",
             bar=f"<= {growth_bar:g}",
             measured=f"{growth:.1f}",
             met=growth <= growth_bar,
         ),
-        Row(
-            work=f"peak memory, MiB, one line of {one.n_bytes // MB} MB",
-            reference="not run: it holds the line",
-            bar=f"<= {peak_bar}, exit {DEAD_LETTERS}",
-            measured=f"{line_peak:.1f}, exit {DEAD_LETTERS}",
-            met=line_peak <= peak_bar,
-        ),
+    )
+
+
+def _one_line(path: Path, form: Form, *, peak_bar: int) -> Row:
+    """Tell the peak over a line that does not end, which is a dead letter."""
+    size = form.pick(quick=20 * MB, brief=100 * MB, whole=1000 * MB)
+    corpus = write_one_line(path, n_bytes=size)
+    peak = _peak(corpus, code=DEAD_LETTERS)
+    return Row(
+        work=f"peak memory, MiB, one line of {corpus.n_bytes // MB} MB",
+        reference="not run: it holds the line",
+        bar=f"<= {peak_bar}, exit {DEAD_LETTERS}",
+        measured=f"{peak:.1f}, exit {DEAD_LETTERS}",
+        met=peak <= peak_bar,
     )
 
 
