@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from labs import Form, Row, scratch, traced
@@ -25,54 +26,88 @@ def eager(form: Form) -> tuple[Row, ...]:  # the shape of a part
 
 
 def _rows(folder: Path, *, form: Form) -> Iterator[Row]:
-    size = form.pick(quick=QUICK, whole=FULL)
-    path = repeated(folder / "text", text_unit(1 << 20), size)
-    with removed(path):
+    yield _chunks_beside_all(folder / "text", form.pick(quick=QUICK, whole=FULL))
+    counts = form.pick(quick=QUICK_LINES, whole=LINES)
+    peaks = [_through_lines(folder / "lines", count) for count in counts]
+    for each, full, bar_full in zip(peaks, LINES, LINE_BARS, strict=True):
+        least = bar_full * each.count / full
+        yield _lazy_beside_lists(each, least=least, judged=form is not Form.QUICK)
+        yield from _floors(each)
+    yield _flat([each.lazy for each in peaks])
+
+
+def _chunks_beside_all(path: Path, size: int) -> Row:
+    with removed(repeated(path, text_unit(1 << 20), size)):
         _chunks(path)  # once before: what Python itself caches
         whole, piece = traced(path.read_bytes), traced(_chunks, path)
     ratio = whole.peak_bytes / piece.peak_bytes
     bar = 100_000 * size / FULL
-    yield Row(
+    return Row(
         work=f"{size / 10**9:g} GB: chunks of {CHUNK} against read()",
         reference="claimed 13,000x for 1 GB",
         bar=f">= {bar:,.0f}x",
         measured=f"{ratio:,.0f}x, {piece.peak_bytes:,} bytes",
         met=ratio >= bar,
     )
-    del whole
-    peaks = []
-    counts = form.pick(quick=QUICK_LINES, whole=LINES)
-    for count, full, bar_full in zip(counts, LINES, LINE_BARS, strict=True):
-        path = folder / "lines"
-        with path.open("w") as file:
-            file.writelines(f"{n:>8} {'word ' * 40}\n" for n in range(count))
-        with removed(path):
-            _generated(path), _generated_bare(path), _generated_least(path)
-            listed, lazy = traced(_listed, path), traced(_generated, path)
-            floors = {
-                "over open()": traced(_generated_bare, path),
-                f"over os.read of {PIECE} bytes": traced(_generated_least, path),
-            }
-        peaks.append(lazy.peak_bytes)
-        ratio = listed.peak_bytes / lazy.peak_bytes
-        least = bar_full * count / full
-        yield Row(
-            work=f"{count:,} lines: generators against lists",
-            reference="claimed 4,800x",
-            bar=f">= {least:,.0f}x",
-            measured=f"{ratio:,.0f}x, {lazy.peak_bytes:,} bytes",
-            met=None if form is Form.QUICK else ratio >= least,
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peaks:
+    """What the same steps over so many lines allocated at most, in bytes.
+
+    Args:
+        count: how many lines.
+        listed: with a list for every step.
+        lazy: with generators over `read_lines`.
+        bare: with generators over what Python has, by its name.
+    """
+
+    count: int
+    listed: int
+    lazy: int
+    bare: dict[str, int]
+
+
+def _through_lines(path: Path, count: int) -> Peaks:
+    with path.open("w") as file:
+        file.writelines(f"{n:>8} {'word ' * 40}\n" for n in range(count))
+    with removed(path):
+        _generated(path), _generated_bare(path), _generated_least(path)
+        return Peaks(
+            count=count,
+            listed=traced(_listed, path).peak_bytes,
+            lazy=traced(_generated, path).peak_bytes,
+            bare={
+                "open()": traced(_generated_bare, path).peak_bytes,
+                f"os.read of {PIECE} bytes": traced(_generated_least, path).peak_bytes,
+            },
         )
-        for over, bare in floors.items():
-            yield Row(
-                work=f"{count:,} lines: the same generators {over}",
-                reference="nothing checked, nothing bounded",
-                bar="none: a floor",
-                measured=f"{listed.peak_bytes / bare.peak_bytes:,.0f}x, "
-                f"{bare.peak_bytes:,} bytes",
-                met=None,
-            )
-    yield Row(
+
+
+def _lazy_beside_lists(peaks: Peaks, *, least: float, judged: bool) -> Row:
+    ratio = peaks.listed / peaks.lazy
+    return Row(
+        work=f"{peaks.count:,} lines: generators against lists",
+        reference="claimed 4,800x",
+        bar=f">= {least:,.0f}x",
+        measured=f"{ratio:,.0f}x, {peaks.lazy:,} bytes",
+        met=ratio >= least if judged else None,
+    )
+
+
+def _floors(peaks: Peaks) -> Iterator[Row]:
+    for name, bare in peaks.bare.items():
+        yield Row(
+            work=f"{peaks.count:,} lines: the same generators over {name}",
+            reference="nothing checked, nothing bounded",
+            bar="none: a floor",
+            measured=f"{peaks.listed / bare:,.0f}x, {bare:,} bytes",
+            met=None,
+        )
+
+
+def _flat(peaks: Sequence[int]) -> Row:
+    return Row(
         work="the generators' peak at both counts",
         reference="",
         bar="flat",

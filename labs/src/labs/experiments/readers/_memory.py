@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -83,9 +83,8 @@ def _grown(  # noqa: PLR0917  # the first two are bound once
     head: bytes = b"",
     member: bytes = b"",
 ) -> Row:
-    peaks = []
+    path, peaks = folder / "grown", []
     for size in sizes:
-        path = folder / "grown"
         if member:
             members(path, unit, member, size)
         else:
@@ -95,7 +94,18 @@ def _grown(  # noqa: PLR0917  # the first two are bound once
                 peaks.append((run(work, path).peak_bytes - bare) / MIB)
             except Missing as error:
                 return _missing(name, error, bar)
-    apart = max(peaks) - min(peaks)
+    return _compared(name, sizes, peaks, bar=bar, judged=judged)
+
+
+def _compared(
+    name: str,
+    sizes: Sequence[int],
+    peaks: Sequence[float],
+    *,
+    bar: float | None,
+    judged: bool,
+) -> Row:
+    """Compare the peaks with the bar, if there is one, and with each other."""
     row = Row(
         work=f"{name}: peak over a bare interpreter",
         reference=" / ".join(f"{size / GB:g} GB" for size in sizes),
@@ -105,6 +115,7 @@ def _grown(  # noqa: PLR0917  # the first two are bound once
     )
     if bar is None:
         return row
+    apart = max(peaks) - min(peaks)
     return replace(
         row,
         bar=f"<= {bar:g} MiB, equal within {EQUAL}",
