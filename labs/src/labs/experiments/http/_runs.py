@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,11 +85,6 @@ async def run(
 ) -> Run:
     """Make all calls at once, told nothing but what is passed."""
     recovered: list[float] = []
-
-    def note(event: Event) -> None:
-        if event.kind == "recovered":
-            recovered.append(event.at_s)
-
     async with (
         serving("faults", faults) as server,
         AsyncHttpClient(
@@ -97,7 +93,7 @@ async def run(
             rate=rate,
             attempt_timeout_s=attempt_timeout_s,
             mint_idempotency_keys=True,
-            on_event=note,
+            on_event=_note_recoveries(recovered),
             seed=faults.seed,
         ) as client,
     ):
@@ -107,6 +103,16 @@ async def run(
     if recovered:
         seen["recovered_s"] = recovered[-1] - began
     return Run(calls=calls, **seen, **counted(counts))
+
+
+def _note_recoveries(at_s: list[float]) -> Callable[[Event], None]:
+    """Give what writes down when the client is through with an outage."""
+
+    def note(event: Event) -> None:
+        if event.kind == "recovered":
+            at_s.append(event.at_s)
+
+    return note
 
 
 async def _crowd(client: AsyncHttpClient, calls: int, *, path: str) -> dict[str, Any]:
