@@ -71,6 +71,30 @@ def _cut(text: str) -> Iterator[str]:
             yield paragraph[start : start + CHUNK_CHARS]
 
 
+class _Quota:
+    """What is free of the requests and tokens a minute."""
+
+    def __init__(self) -> None:
+        self.requests, self.tokens = REQUESTS_PER_MIN, TOKENS_PER_MIN
+        self.then = time.monotonic()
+
+    def refill(self) -> None:
+        """Add what the time since the last call brought."""
+        now = time.monotonic()
+        requests = self.requests + (now - self.then) * REQUESTS_PER_MIN / 60
+        tokens = self.tokens + (now - self.then) * TOKENS_PER_MIN / 60
+        self.requests = min(requests, REQUESTS_PER_MIN)
+        self.tokens, self.then = min(tokens, TOKENS_PER_MIN), now
+
+    def take(self, texts: list[str]) -> bool:
+        """Take what one request costs, if there is room for it."""
+        cost = sum(map(len, texts)) / 4
+        if self.requests < 1 or self.tokens < cost:
+            return False
+        self.requests, self.tokens = self.requests - 1, self.tokens - cost
+        return True
+
+
 class _Run:
     """One run over a file of requests."""
 
@@ -84,26 +108,19 @@ class _Run:
 
     async def work(self, requests: Path) -> None:
         """Start a request whenever the quota has room for it."""
-        free, tokens, then = REQUESTS_PER_MIN, TOKENS_PER_MIN, time.monotonic()
+        quota = _Quota()
         with requests.open(encoding="utf-8") as file:
             fresh = ((json.loads(line), list[str]()) for line in file)
             following: tuple[dict[str, Any], list[str]] | None = None
             async with aiohttp.ClientSession() as session:
                 while True:
                     following = following or self._next(fresh)
-                    now = time.monotonic()
-                    free += (now - then) * REQUESTS_PER_MIN / 60
-                    tokens += (now - then) * TOKENS_PER_MIN / 60
-                    free = min(free, REQUESTS_PER_MIN)
-                    tokens, then = min(tokens, TOKENS_PER_MIN), now
-                    if following:
-                        cost = sum(map(len, following[0]["input"])) / 4
-                        if free >= 1 and tokens >= cost:
-                            free, tokens = free - 1, tokens - cost
-                            task = asyncio.create_task(self._call(session, *following))
-                            self.tasks.add(task)
-                            task.add_done_callback(self.tasks.discard)
-                            following = None
+                    quota.refill()
+                    if following and quota.take(following[0]["input"]):
+                        task = asyncio.create_task(self._call(session, *following))
+                        self.tasks.add(task)
+                        task.add_done_callback(self.tasks.discard)
+                        following = None
                     if not self.going and not following:
                         break
                     await asyncio.sleep(TICK_S)

@@ -21,11 +21,28 @@ from haystack.utils import Secret
 from labs.experiments.torture.sides._commands import BATCH, KEY, MODEL, Passage, run
 
 SAVED = "documents.json"
+CONNECTIONS = (
+    ("text", "joiner"),
+    ("json", "joiner"),
+    ("joiner", "splitter"),
+    ("splitter", "embedder"),
+    ("embedder", "writer"),
+)
 
 
 def ingest(folder: Path, state: Path, url: str) -> None:
     """Run the pipeline over the files, and save the store."""
     store = _store(state)
+    sources = {
+        "text": {"sources": sorted(folder.rglob("*.txt"))},
+        "json": {"sources": sorted(folder.rglob("*.jsonl"))},
+    }
+    done = _pipeline(store, url).run(sources)
+    store.save_to_disk(str(state / SAVED))
+    print(done["writer"])
+
+
+def _pipeline(store: InMemoryDocumentStore, url: str) -> Pipeline:
     embedder = OpenAIDocumentEmbedder(
         api_key=Secret.from_token(KEY),
         model=MODEL,
@@ -46,21 +63,9 @@ def ingest(folder: Path, state: Path, url: str) -> None:
     pipeline.add_component(
         "writer", DocumentWriter(document_store=store, policy=DuplicatePolicy.OVERWRITE)
     )
-    for one, other in (
-        ("text", "joiner"),
-        ("json", "joiner"),
-        ("joiner", "splitter"),
-        ("splitter", "embedder"),
-        ("embedder", "writer"),
-    ):
+    for one, other in CONNECTIONS:
         pipeline.connect(one, other)
-    sources = {
-        "text": {"sources": sorted(folder.rglob("*.txt"))},
-        "json": {"sources": sorted(folder.rglob("*.jsonl"))},
-    }
-    done = pipeline.run(sources)
-    store.save_to_disk(str(state / SAVED))
-    print(done["writer"])
+    return pipeline
 
 
 def passages(state: Path) -> Iterator[Passage]:

@@ -17,6 +17,7 @@ from langchain_community.document_loaders import (
     JSONLoader,
     TextLoader,
 )
+from langchain_core.documents import Document
 from langchain_core.indexing import index
 from langchain_openai import OpenAIEmbeddings
 from langchain_text_splitters import RecursiveCharacterTextSplitter
@@ -37,21 +38,7 @@ CLEANUP: Any = os.environ.get("LABS_CLEANUP", "incremental")
 
 def ingest(folder: Path, state: Path, url: str) -> None:
     """Load the files, split them, and index what came out."""
-    lines: dict[str, Any] = {"jq_schema": ".text", "json_lines": True}
-    loaded = [
-        *DirectoryLoader(
-            str(folder),
-            glob="**/*.txt",
-            loader_cls=TextLoader,
-            loader_kwargs={"encoding": "utf-8"},
-        ).load(),
-        *DirectoryLoader(
-            str(folder),
-            glob="**/*.jsonl",
-            loader_cls=JSONLoader,
-            loader_kwargs=lines,
-        ).load(),
-    ]
+    loaded = _load(folder)
     splitter = RecursiveCharacterTextSplitter(
         chunk_size=CHUNK_CHARS, chunk_overlap=OVERLAP_CHARS
     )
@@ -74,6 +61,24 @@ def ingest(folder: Path, state: Path, url: str) -> None:
         key_encoder="sha256",
     )
     print(done)
+
+
+def _load(folder: Path) -> list[Document]:
+    lines: dict[str, Any] = {"jq_schema": ".text", "json_lines": True}
+    return [
+        *DirectoryLoader(
+            str(folder),
+            glob="**/*.txt",
+            loader_cls=TextLoader,
+            loader_kwargs={"encoding": "utf-8"},
+        ).load(),
+        *DirectoryLoader(
+            str(folder),
+            glob="**/*.jsonl",
+            loader_cls=JSONLoader,
+            loader_kwargs=lines,
+        ).load(),
+    ]
 
 
 def passages(state: Path) -> Iterator[Passage]:
