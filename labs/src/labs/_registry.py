@@ -67,11 +67,7 @@ def experiment(
     """
 
     def register(run: Callable[..., Finding]) -> Experiment:
-        before = _registered.get(id_)
-        if before is not None and before.run.__module__ != run.__module__:
-            taken = before.run.__module__
-            raise ValueError(f"experiment {id_!r} is already registered by {taken}")
-        _registered[id_] = made = Experiment(
+        made = Experiment(
             id=id_,
             title=title,
             question=question,
@@ -83,9 +79,18 @@ def experiment(
             parts=tuple(parts),
             brief=brief,
         )
+        _add(made)
         return made
 
     return register
+
+
+def _add(made: Experiment) -> None:
+    before = _registered.get(made.id)
+    if before is not None and before.run.__module__ != made.run.__module__:
+        taken = before.run.__module__
+        raise ValueError(f"experiment {made.id!r} is already registered by {taken}")
+    _registered[made.id] = made
 
 
 def catalogue() -> tuple[Experiment, ...]:

@@ -93,12 +93,7 @@ def run(
 
     Exits with 0 when no verdict is "not reproduced", 1 otherwise, 2 on wrong usage.
     """
-    try:
-        chosen = choose(ids)
-        for made in chosen:
-            check_parts(made, only)
-    except (UnknownExperiment, UnknownPart) as error:
-        raise click.UsageError(str(error)) from error
+    chosen = _choose(ids, only=only)
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
     chosen_form = Form(form or ("brief" if "all" in ids else "whole"))
@@ -119,6 +114,17 @@ def run(
         click.echo(f"report: {report}", err=True)
     broken = any(each.finding.verdict == "not reproduced" for each in results)
     sys.exit(1 if broken else 0)
+
+
+def _choose(ids: tuple[str, ...], *, only: tuple[str, ...]) -> tuple[Experiment, ...]:
+    """Give the experiments asked for; an unknown one, or part, is wrong usage."""
+    try:
+        chosen = choose(ids)
+        for made in chosen:
+            check_parts(made, only)
+    except (UnknownExperiment, UnknownPart) as error:
+        raise click.UsageError(str(error)) from error
+    return chosen
 
 
 def _perform(
