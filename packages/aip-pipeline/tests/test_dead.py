@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from aip_pipeline import (
     EmbedderUnavailable,
     Ingestion,
     IngestSettings,
+    RecordSource,
     export,
     ingest,
     open_embedder,
@@ -114,6 +116,59 @@ async def test_what_could_not_be_read_is_read_again(
     (letter,) = letters()
     assert letter.text is None
     assert sorted(texts(Path("aip.db"))) == sorted(LINES)
+
+
+def test_a_name_that_is_not_utf8_is_one_dead_letter_until_the_file_is_renamed(
+    aip: Aip,
+) -> None:
+    folder = aip.folder / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("the good one")
+    odd = os.fsencode(folder) + b"/m\xff.txt"
+    os.close(os.open(odd, os.O_CREAT | os.O_WRONLY))
+    for _ in range(2):
+        done = aip("ingest", "in")
+        assert done.code == 3
+        assert "= stored" in done.out
+        assert f"aip: dead: {folder}/m\\xff.txt at byte 0: its name is" in done.err
+        assert "vanished" not in done.out
+        (line,) = aip("dead", "list").lines
+        assert line.endswith(f": {folder}/m\\xff.txt at byte 0: its name is not UTF-8")
+        assert "1 dead" in aip("status").out
+    tried = aip("dead", "retry", "--json")
+    assert tried.code == 3
+    assert json.loads(tried.out)["to_read_again"] == 1
+    assert list(verify()) == []
+    os.rename(odd, folder / "m.txt")  # noqa: PTH104  # bytes
+    (folder / "m.txt").write_text("and the other")
+    done = aip("ingest", "in", "--prune", "--yes")
+    assert (done.code, aip("dead", "list").out) == (0, "")
+    assert "stored 1 + unchanged 1" in done.out
+
+
+async def test_an_escaped_name_takes_nothing_from_the_file_that_bears_it(
+    aip: Aip, server: OpenAIServer
+) -> None:
+    folder = aip.folder / "in"
+    folder.mkdir()
+    (folder / "m\\xff.txt").write_text("its own text")
+    with open(os.fsencode(folder) + b"/m\xff.txt", "wb") as odd:  # noqa: ASYNC230, PTH123  # bytes
+        odd.write(b"another")
+    for stored in (1, 0):
+        used = {"embedder": "openai:test", "base_url": server.base_url}
+        report = await ingest(str(folder), **used)  # type: ignore[arg-type]  # a test's shorthand
+        assert (report.sources, report.stored, report.dead) == (1, stored, 1)
+    assert texts(Path("aip.db")) == ["its own text"]
+
+
+async def test_records_whose_name_is_not_unicode_are_a_dead_letter(
+    aip: Aip, server: OpenAIServer
+) -> None:
+    odd = RecordSource(uri="db://\ud800", records=[])
+    report = await ingest(odd, embedder="openai:test", base_url=server.base_url)
+    assert (report.read, report.dead) == (1, 1)
+    assert letters()[0].source == "db://\\ud800"
+    assert aip("dead", "list").out.startswith("1: db://\\ud800 at byte 0")
 
 
 async def test_a_letter_of_an_unfinished_version_is_stored_in_it(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aip_pipeline._errors import ConfigError, PruneRefused
 from aip_pipeline._settings import IngestSettings
-from aip_pipeline._sources import Source, check_sources, paths_of
+from aip_pipeline._sources import Source, check_sources, paths_of, unescaped
 from aip_pipeline.stores import Store, Write, open_store
 from aip_readers import covers
 
@@ -152,12 +152,16 @@ def check_prune(found: Vanished, *, listing_complete: bool, yes: bool) -> None:
         )
 
 
-def _is_gone(path: str) -> bool:
-    """Tell whether nothing is at a path.
+def _is_gone(name: str) -> bool:
+    """Tell whether nothing is at a path, nor at the one whose escaped name it is.
 
     Raises:
         OSError: it cannot be looked at, which `os.path.lexists` takes for gone.
     """
+    return _is_nothing(name) and _is_nothing(unescaped(name))
+
+
+def _is_nothing(path: str) -> bool:
     try:
         os.lstat(path)  # Path is slow
     except (FileNotFoundError, NotADirectoryError, ValueError):  # or none at all

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aip_pipeline._bloom import BloomFilter
+from aip_pipeline._escaping import as_utf8
 from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline._headway import file_bytes
 from aip_pipeline._report import IngestReport
@@ -21,6 +22,7 @@ from aip_pipeline._sources import (
     Source,
     each_source,
     is_resumable,
+    is_utf8,
     name_of,
     open_source,
     version_of,
@@ -185,16 +187,21 @@ class PageReader:
 
     def _source(self, source: Source) -> Iterator[Page]:
         uri = name_of(source)
-        if not _is_text(uri):
-            self._tell(OpenError(_shown(uri), None, None, "its name is not UTF-8"))
-            return
+        if is_utf8(source):
+            yield from self._named(source, uri)
+        else:
+            self._refuse_name(uri)
+        self._passed(source)
+        if self._page_full():
+            yield self._cut()
+
+    def _named(self, source: Source, uri: str) -> Iterator[Page]:
         version = version_of(source, self._settings)
         state = self._store.source(uri)
         if state and _is_complete(state, version):
             self._carry(state.counts)
             self._page.sources += 1
             self.found["unchanged"] += 1
-            self._passed(source)
             return
         self.found["changed" if state and state.generation else "new"] += 1
         self._metadata_at = -1
@@ -206,9 +213,16 @@ class PageReader:
             self._open_part().last = True
             self._page.sources += 1
         self._close_part()
-        self._passed(source)
-        if self._page_full():
-            yield self._cut()
+
+    def _refuse_name(self, uri: str) -> None:
+        """Keep what cannot be named as what cannot be opened, by its escaped name."""
+        error = OpenError(uri, None, None, "its name is not UTF-8")
+        if os.path.lexists(uri):  # the name of another file; a string stays a string
+            self._tell(error)
+            return
+        self._part = Part(uri=uri, fingerprint="", restart=True)
+        self._cannot_open(error)
+        self._close_part()
 
     def _passed(self, source: Source) -> None:
         """Count the whole of a source as read."""
@@ -336,9 +350,8 @@ class PageReader:
     def _tell(self, error: ReadError) -> None:
         """Report what cannot be kept as a dead letter of a source."""
         start, line = error.offset or 0, error.line
-        letter = DeadLetter(
-            error.source, start, None, line, None, error.reason, 1, None
-        )
+        source = as_utf8(error.source)
+        letter = DeadLetter(source, start, None, line, None, error.reason, 1, None)
         self._page.unlisted.append(letter)
         self._page.read += 1
         self._count_overhead()
@@ -399,19 +412,6 @@ class PageReader:
         fresh = [name for name in unclaimed if name not in known]
         self._claimed.update(fresh)
         return [texts[name] for name in fresh]
-
-
-def _is_text(name: str) -> bool:
-    """Tell whether a name is UTF-8; a file system may hold any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _is_complete(state: SourceState, version: str | None) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aip_pipeline._errors import ConfigError
+from aip_pipeline._escaping import as_utf8
 from aip_pipeline._fingerprint import fingerprint
 from aip_pipeline._settings import IngestSettings
 from aip_readers import OnError, ReadError, Record, discover, open_records
@@ -19,6 +20,7 @@ from aip_readers import OnError, ReadError, Record, discover, open_records
 STDIN = "-"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z][a-z0-9]+::")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+_ESCAPED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 # A byte offset means the same to a later run only where records are found in bytes.
 _RESUMABLE_FORMATS = frozenset({"text", "jsonl"})
 
@@ -73,16 +75,34 @@ def check_sources(sources: Sequence[Source]) -> None:
 
 
 def name_of(source: Source) -> str:
-    """Return what the store calls a source; no secret of a URL is part of it.
+    """Return what the store calls a source, in UTF-8; no secret of a URL is in it.
 
     >>> name_of("s3://key:secret@bucket/notes.jsonl?signature=1")
     's3://***@bucket/notes.jsonl'
     """
     if not isinstance(source, str):
-        return source.uri
+        return as_utf8(source.uri)
     if _URL.match(source):
-        return _CREDENTIALS.sub("***@", source.partition("?")[0])
-    return source
+        source = _CREDENTIALS.sub("***@", source.partition("?")[0])
+    return as_utf8(source)
+
+
+def is_utf8(source: Source) -> bool:
+    """Tell whether a source's own name is UTF-8; a file system may hold any bytes."""
+    name = source if isinstance(source, str) else source.uri
+    return as_utf8(name) == name
+
+
+def unescaped(name: str) -> str:
+    r"""Return the path that `name_of` escaped.
+
+    >>> unescaped(r"caf\xe9.txt") == "caf\udce9.txt"
+    True
+    """
+    raw = os.fsencode(name)
+    return os.fsdecode(
+        _ESCAPED_BYTE.sub(lambda byte: bytes.fromhex(byte[1].decode()), raw)
+    )
 
 
 def paths_of(sources: Iterable[Source]) -> list[str]:
