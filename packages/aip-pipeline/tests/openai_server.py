@@ -60,7 +60,7 @@ class OpenAIServer:
         fault_rate: part of the requests answered 500 or 429.
         busy: so many first requests are answered 429.
         quota: whether the account has any left; if not, 429 for ever.
-        poison: a request holding this text is answered `poison_status`.
+        poison: a request holding this text is answered `poison_status`, and `said`.
         max_texts: a request holding more is answered 413.
         refuses: body fields answered with 400.
         lie: how a 200 is made wrong.
@@ -77,6 +77,7 @@ class OpenAIServer:
     quota: bool = True
     poison: str | None = None
     poison_status: int = 400
+    said: str = "'input' holds what the model cannot take."
     max_texts: int = 2048
     refuses: frozenset[str] = frozenset()
     lie: Lie = "none"
@@ -160,8 +161,7 @@ class OpenAIServer:
         if len(body["input"]) > self.max_texts:
             return _error(413, f"batch size > {self.max_texts}")
         if self.poison is not None and any(self.poison in t for t in body["input"]):
-            said = "'input' holds what the model cannot take."
-            return _error(self.poison_status, said)
+            return _error(self.poison_status, self.said)
         return None
 
     def _fault(self) -> web.Response | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from difflib import get_close_matches
 from typing import Any
@@ -14,6 +13,7 @@ from aip_pipeline._redaction import without_password
 from aip_pipeline.cli._ingest import command as ingest
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import Setting, json_option, settings_file, variable
+from aip_pipeline.cli._printing import print_json, print_line
 from aip_pipeline.embedders._endpoint import KEY_VARIABLES
 from aip_pipeline.mirrors._open import KEY_VARIABLE
 
@@ -47,7 +47,7 @@ def command(ctx: click.Context, /, *, as_json: bool, **values: Any) -> int:
             name: {"value": value, "from": origin}
             for name, (value, origin) in shown.items()
         }
-        click.echo(json.dumps(fields))
+        print_json(fields)
     else:
         _print(shown)
     _name_strangers()
@@ -83,7 +83,7 @@ def _print(shown: dict[str, tuple[object, str]]) -> None:
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, origin in rows:
-        click.echo(f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}")
+        print_line(f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}")
 
 
 def _name_strangers() -> None:
@@ -94,6 +94,6 @@ def _name_strangers() -> None:
         if name.startswith("AIP_") and name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f": did you mean {near[0]}?" if near else ""
-            click.echo(
+            print_line(
                 f"aip: {name} is set, but no setting has that name{hint}", err=True
             )

@@ -15,6 +15,7 @@ from aip_pipeline.cli._options import (
     option,
     store_option,
 )
+from aip_pipeline.cli._printing import print_json, print_line, print_text
 from aip_pipeline.cli._progress import describe
 from aip_pipeline.stores import DeadLetter, open_store
 
@@ -51,9 +52,9 @@ def list_letters(*, store: str, as_json: bool) -> int:
     with open_store(store, create=False) as opened:
         for letter in opened.dead_letters():
             if as_json:
-                click.echo(json.dumps(letter._asdict()))
+                print_json(letter._asdict())
             else:
-                click.echo(f"{letter.id}: {describe(letter)}")
+                print_line(f"{letter.id}: {describe(letter)}")
     return OK
 
 
@@ -74,7 +75,7 @@ def show_letter(*, number: int, store: str, as_json: bool) -> int:
     if letter is None:
         raise ConfigError(f"no dead letter {number} in {store}: see `aip dead list`")
     if as_json:
-        click.echo(json.dumps(letter._asdict()))
+        print_json(letter._asdict())
     else:
         _show(letter)
     return OK
@@ -83,15 +84,15 @@ def show_letter(*, number: int, store: str, as_json: bool) -> int:
 def _show(letter: DeadLetter) -> None:
     end = "?" if letter.end is None else letter.end
     line = "" if letter.line is None else f" (line {letter.line})"
-    click.echo(f"source    {letter.source}{line}")
-    click.echo(f"bytes     {letter.start}-{end}")
-    click.echo(f"reason    {letter.reason}")
-    click.echo(f"attempts  {letter.attempts}")
+    print_line(f"source    {letter.source}{line}")
+    print_line(f"bytes     {letter.start}-{end}")
+    print_line(f"reason    {letter.reason}")
+    print_line(f"attempts  {letter.attempts}")
     if letter.metadata:
-        click.echo(f"metadata  {json.dumps(letter.metadata, ensure_ascii=False)}")
-    click.echo("text      " + ("could not be read" if letter.text is None else ""))
+        print_line(f"metadata  {json.dumps(letter.metadata, ensure_ascii=False)}")
+    print_line("text      " + ("could not be read" if letter.text is None else ""))
     if letter.text is not None:
-        click.echo(letter.text)
+        print_text(letter.text)
 
 
 @command.command(
@@ -123,14 +124,14 @@ def retry_letters(
         retry_dead(numbers, store=store, base_url=base_url, on_left=_left)
     )
     if as_json:
-        click.echo(json.dumps(report.as_dict()))
+        print_json(report.as_dict())
     else:
-        click.echo(
+        print_line(
             f"Retried {report.retried:,} = stored {report.stored:,} + refused again "
             f"{report.refused:,} + to be read again {report.to_read_again:,}"
         )
         if report.to_read_again:
-            click.echo(
+            print_line(
                 "What could not be read has no text to retry: mend it, then run "
                 "`aip ingest` on its source, which reads it again."
             )
@@ -140,4 +141,4 @@ def retry_letters(
 def _left(letter: DeadLetter) -> None:
     unread = "not retried, for it could not be read; mend it, then ingest it again"
     why = unread if letter.text is None else "refused again"
-    click.echo(f"aip: {why}: {describe(letter)}", err=True)
+    print_line(f"aip: {why}: {describe(letter)}", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -31,6 +30,7 @@ from aip_pipeline.cli._options import (
     mirror_option,
     option,
 )
+from aip_pipeline.cli._printing import print_json
 from aip_pipeline.cli._progress import Progress
 from aip_pipeline.cli._report_file import ReportFile
 from aip_pipeline.cli._source_options import settings_of, source_options
@@ -52,7 +52,7 @@ class _Ingest(click.Command):
             return super().parse_args(ctx, args)
         except ConfigError:
             if as_json:
-                click.echo(json.dumps(IngestReport().as_dict()))
+                print_json(IngestReport().as_dict())
             raise
 
 
@@ -139,7 +139,7 @@ def command(
             refused = _ended(run, progress, file=file, stopper=stopper)
         finally:
             if as_json:
-                click.echo(json.dumps(counted.as_dict()))
+                print_json(counted.as_dict())
     if not as_json:
         progress.summary(run)
     return _code(run, refused)
@@ -240,5 +240,5 @@ class _Stopper:
     def _leave(self) -> None:
         """End the process: a thread that waits for its input cannot be ended."""
         if self._as_json:
-            click.echo(json.dumps(self._run.report.as_dict()))
+            print_json(self._run.report.as_dict())
         self._progress.leave(INTERRUPTED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from aip_pipeline._errors import PipelineError
 from aip_pipeline._report import IngestReport
+from aip_pipeline.cli._printing import print_json, print_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -130,7 +130,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.UsageError as error:
         hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
         if "--json" in given and "ingest" in given:
-            click.echo(json.dumps(IngestReport().as_dict()))
+            print_json(IngestReport().as_dict())
         code = fail(error.format_message().rstrip("."), hint, code=USAGE)
     except PipelineError as error:
         if "--debug" in given:
@@ -156,5 +156,5 @@ def _added() -> EntryPoints:
 def fail(*said: str, code: int) -> int:
     """Say in one line what went wrong; return the exit code."""
     sentence = ": ".join(part for part in said if part)
-    click.echo(f"aip: error: {sentence}", err=True)
+    print_line(f"aip: error: {sentence}", err=True)
     return code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from aip_pipeline._plan import Plan, plan
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option
+from aip_pipeline.cli._printing import print_json, print_line
 from aip_pipeline.cli._source_options import settings_of, source_options
 from aip_pipeline.cli._words import counted, passed_over
 
@@ -38,47 +38,47 @@ def command(*, sources: tuple[str, ...], as_json: bool, **given: Any) -> int:
     settings = settings_of(given)
     found = plan(sources, settings=settings)
     if as_json:
-        click.echo(json.dumps(found.as_dict()))
+        print_json(found.as_dict())
     else:
         _show(found, settings)
     return OK
 
 
 def _show(found: Plan, settings: IngestSettings) -> None:
-    click.echo(
+    print_line(
         f"Sources: {found.new:,} new, {found.changed:,} changed, "
         f"{found.unchanged:,} unchanged, {found.vanished:,} vanished from "
         f"{settings.store}"
     )
     chunks = counted(found.chunks, "chunk")
-    click.echo(f"  {chunks}, {counted(found.unreadable, 'unreadable place')}")
+    print_line(f"  {chunks}, {counted(found.unreadable, 'unreadable place')}")
     if found.passed_over:
-        click.echo(f"  {passed_over(found.passed_over)}")
+        print_line(f"  {passed_over(found.passed_over)}")
     _show_cost(found, settings)
     if not found.new + found.changed + found.unchanged:
-        click.echo("Nothing to read there: no file with a suffix that aip knows.")
+        print_line("Nothing to read there: no file with a suffix that aip knows.")
     elif not found.new + found.changed:
-        click.echo(f"Nothing was sent, and nothing needs to be: {_stored(found)}.")
+        print_line(f"Nothing was sent, and nothing needs to be: {_stored(found)}.")
     else:
-        click.echo("Nothing was sent. Do it: aip ingest, with the same arguments.")
+        print_line("Nothing was sent. Do it: aip ingest, with the same arguments.")
 
 
 def _show_cost(found: Plan, settings: IngestSettings) -> None:
     if not found.to_embed:
-        click.echo("  0 texts to embed")
+        print_line("  0 texts to embed")
         return
-    click.echo(
+    print_line(
         f"  {counted(found.to_embed, 'text')} to embed: about "
         f"{counted(found.tokens, 'token')} (an estimate) in "
         f"{counted(found.requests, 'request')}"
     )
     if found.seconds is not None:
-        click.echo(f"  at least {found.seconds:,.0f} s at the limits given")
+        print_line(f"  at least {found.seconds:,.0f} s at the limits given")
     if found.cost is not None:
-        click.echo(f"  about {found.cost:,.4f} at the price given")
+        print_line(f"  about {found.cost:,.4f} at the price given")
     if found.budget is not None:
         limit = counted(settings.token_limit() or 0, "token")
-        click.echo(f"  the budget of {limit} {_BUDGET[found.budget]}")
+        print_line(f"  the budget of {limit} {_BUDGET[found.budget]}")
 
 
 def _stored(found: Plan) -> str:

@@ -11,9 +11,9 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
-
+from aip_pipeline._escaping import as_shown
 from aip_pipeline._headway import Headway, bytes_to_read
+from aip_pipeline.cli._printing import print_line
 from aip_pipeline.cli._words import counted, passed_over
 from aip_pipeline.stores import DeadLetter
 
@@ -69,10 +69,13 @@ class Progress:
             return
         if self._status is not None:
             self._status.console.print(
-                f"aip: {sentence}", highlight=False, markup=False
+                as_shown(f"aip: {sentence}"),
+                highlight=False,
+                markup=False,
+                emoji=False,
             )
         else:
-            click.echo(f"aip: {sentence}", err=True)
+            print_line(f"aip: {sentence}", err=True)
 
     def leave(self, code: int) -> None:
         """End the process now; what is stored is whole, the rest was not begun."""
@@ -146,31 +149,31 @@ class Progress:
         report, store = run.report, run.settings.store
         ended = "Interrupted" if run.interrupted else "Done"
         ended = "Stopped by the budget" if run.exhausted else ended
-        click.echo(
+        print_line(
             f"{ended}: {counted(report.sources, 'source')}, "
             f"{counted(report.read, 'chunk')} in {store} "
             f"after {report.seconds:.1f} s"
         )
-        click.echo(
+        print_line(
             f"  read {report.read:,} = stored {report.stored:,} + unchanged "
             f"{report.unchanged:,} + filtered {report.filtered:,} + dead "
             f"{report.dead:,}"
         )
-        click.echo(
+        print_line(
             f"  embedded {counted(report.embedded, 'text')} "
             f"({counted(report.tokens, 'token')}), reused {report.reused:,}; "
             f"{counted(report.requests, 'request')}, {counted(report.retries, 'retry')}"
         )
-        click.echo(
+        print_line(
             f"  peak memory {report.peak_memory_bytes / 1e6:.0f} MB; bottleneck: "
             f"{report.bottleneck}"
         )
         if report.mirrored:
-            click.echo(f"  the mirror took {counted(report.mirrored, 'row')}")
+            print_line(f"  the mirror took {counted(report.mirrored, 'row')}")
         if run.unknown:
-            click.echo(f"  {passed_over(run.unknown)}")
+            print_line(f"  {passed_over(run.unknown)}")
         _tell_vanished(run)
-        click.echo(_next_step(run))
+        print_line(_next_step(run))
 
 
 def _outlook(told: str, *, stopping: bool, down_s: float) -> str:
@@ -194,12 +197,12 @@ def _durable_bytes(run: Ingestion) -> float:
 
 def _tell_vanished(run: Ingestion) -> None:
     if run.removed:
-        click.echo(
+        print_line(
             f"  removed {counted(run.report.deleted, 'chunk')} of vanished sources"
         )
     elif run.vanished.vanished:
         hint = "" if run.settings.prune else " (--prune removes what has vanished)"
-        click.echo(f"  vanished, and still answering: {run.vanished.told()}{hint}")
+        print_line(f"  vanished, and still answering: {run.vanished.told()}{hint}")
 
 
 def _next_step(run: Ingestion) -> str:

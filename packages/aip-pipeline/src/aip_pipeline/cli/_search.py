@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import textwrap
 
 import click
@@ -12,6 +11,7 @@ from aip_pipeline._search import Mode, search
 from aip_pipeline.cli._excerpt import excerpt
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option, option, store_option
+from aip_pipeline.cli._printing import print_json, print_line
 from aip_pipeline.stores import Hit, open_store
 
 SHOWN_CHARACTERS = 320
@@ -46,12 +46,12 @@ def command(*, query: str, store: str, k: int, mode: Mode, as_json: bool) -> int
     """
     found = asyncio.run(search(query, store=store, k=k, mode=mode))
     if as_json:
-        click.echo(json.dumps([hit._asdict() for hit in found]))
+        print_json([hit._asdict() for hit in found])
     else:
         for rank, hit in enumerate(found, start=1):
             _show(rank, hit, query)
     if not found:
-        click.echo(f"aip: nothing found: {_why_nothing(store)}", err=True)
+        print_line(f"aip: nothing found: {_why_nothing(store)}", err=True)
     return OK
 
 
@@ -70,8 +70,10 @@ def _why_nothing(store: str) -> str:
 
 
 def _show(rank: int, hit: Hit, query: str) -> None:
-    place = f"{hit.source}:{hit.line}"
-    click.secho(f"{rank:2}. {place}", bold=True, nl=False)
-    click.echo(f"  bytes {hit.start}-{hit.end}  score {hit.score:.4f}")
+    print_line(
+        f"  bytes {hit.start}-{hit.end}  score {hit.score:.4f}",
+        bold=f"{rank:2}. {hit.source}:{hit.line}",
+    )
     text = excerpt(hit.text, query, size=SHOWN_CHARACTERS)
-    click.echo(textwrap.indent(textwrap.fill(text, WIDTH), "    "))
+    for line in textwrap.wrap(text, WIDTH):
+        print_line(f"    {line}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import click
 
 from aip_pipeline.cli._main import OK
 from aip_pipeline.cli._options import json_option, store_option
+from aip_pipeline.cli._printing import print_json, print_line
 from aip_pipeline.cli._words import counted
 from aip_pipeline.stores import StoreStatus, open_store
 
@@ -27,28 +27,28 @@ def command(*, store: str, as_json: bool) -> int:
     with open_store(store, create=False) as opened:
         status = opened.status()
     if as_json:
-        click.echo(json.dumps(status._asdict()))
+        print_json(status._asdict())
         return OK
     dimensions = "dimensions not yet known"
     if status.dimensions is not None:
         dimensions = f"{status.dimensions} dimensions"
-    click.echo(f"{store}: embedder {status.embedder}, {dimensions}")
+    print_line(f"{store}: embedder {status.embedder}, {dimensions}")
     begun = "under way" if status.running else "unfinished"
-    click.echo(
+    print_line(
         f"  {counted(status.sources, 'source')} ({status.unfinished:,} {begun}), "
         f"{counted(status.chunks, 'chunk')}, "
         f"{counted(status.embeddings, 'embedding')}, "
         f"{status.dead:,} dead"
     )
     if status.pending:
-        click.echo(
+        print_line(
             f"  of unfinished sources {counted(status.pending, 'chunk')} more; they "
             "answer when these are complete"
         )
     if status.running:
-        click.echo(f"  an ingest is running{_holder(status)}")
+        print_line(f"  an ingest is running{_holder(status)}")
     elif status.unfinished:
-        click.echo("  an ingest was interrupted: run it again to go on")
+        print_line("  an ingest was interrupted: run it again to go on")
     return OK
 
 

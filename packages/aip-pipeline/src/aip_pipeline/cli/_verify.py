@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from aip_pipeline._errors import MirrorError
 from aip_pipeline._verify import verify
 from aip_pipeline.cli._main import FAILED, OK
 from aip_pipeline.cli._options import json_lines_option, mirror_option, store_option
+from aip_pipeline.cli._printing import print_json, print_line
 from aip_pipeline.cli._words import counted
 from aip_pipeline.stores import Fault
 
@@ -52,9 +52,10 @@ def command(
     with _summed_up(found, store=store, mirror=mirror, quiet=as_json):
         for fault in verify(store, repair=repair, mirror=mirror, yes=yes):
             found[_end_of(fault)] += 1
-            click.echo(
-                json.dumps(fault._asdict()) if as_json else _line(fault, repair=repair)
-            )
+            if as_json:
+                print_json(fault._asdict())
+            else:
+                print_line(_line(fault, repair=repair))
     return FAILED if found["marked"] or found["left"] else OK
 
 
@@ -68,10 +69,10 @@ def _summed_up(
         yield
     except MirrorError:
         if found and not quiet:
-            click.echo(f"{both}: {_summary(found)}")
+            print_line(f"{both}: {_summary(found)}")
         raise
     if not quiet:
-        click.echo(f"{both}: {_summary(found)}")
+        print_line(f"{both}: {_summary(found)}")
 
 
 def _end_of(fault: Fault) -> str:
