@@ -32,6 +32,7 @@ Lie = Literal[
     "index",  # the same index twice
     "shuffled",  # right indices, another order
     "nan",
+    "zero",
     "dimensions",  # one vector shorter than the others
     "lists",  # numbers although base64 was asked for
     "html",  # a proxy's page, as 200
@@ -61,6 +62,7 @@ class OpenAIServer:
         busy: so many first requests are answered 429.
         quota: whether the account has any left; if not, 429 for ever.
         poison: a request holding this text is answered `poison_status`, and `said`.
+        zero: a text holding this gets the zero vector.
         max_texts: a request holding more is answered 413.
         refuses: body fields answered with 400.
         lie: how a 200 is made wrong.
@@ -77,6 +79,7 @@ class OpenAIServer:
     quota: bool = True
     poison: str | None = None
     poison_status: int = 400
+    zero: str | None = None
     said: str = "'input' holds what the model cannot take."
     max_texts: int = 2048
     refuses: frozenset[str] = frozenset()
@@ -184,6 +187,8 @@ class OpenAIServer:
             numbers = vector(text, dimensions).astype("<f4")
             coded = base64.b64encode(numbers.tobytes()).decode()
             embedding = coded if binary else numbers.tolist()
+            if self.zero is not None and self.zero in text:
+                embedding = [0.0] * dimensions
             items.append(
                 {"object": "embedding", "index": index, "embedding": embedding}
             )
@@ -202,8 +207,9 @@ class OpenAIServer:
             self._random.shuffle(items)
         if lie == "null":
             items[-1]["embedding"] = None
-        if lie in {"nan", "dimensions"}:
-            bad = np.full(self.dimensions - (lie == "dimensions"), np.nan, "<f4")
+        if lie in {"nan", "zero", "dimensions"}:
+            number = 0.0 if lie == "zero" else np.nan
+            bad = np.full(self.dimensions - (lie == "dimensions"), number, "<f4")
             items[-1]["embedding"] = base64.b64encode(bad.tobytes()).decode()
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         answer = {"object": "list", "data": items, "model": "test", "usage": usage}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command import Aip
 from openai_server import OpenAIServer
+from served import Served
 from stored import texts
 
 from aip_pipeline import (
@@ -169,6 +170,22 @@ async def test_records_whose_name_is_not_unicode_are_a_dead_letter(
     assert (report.read, report.dead) == (1, 1)
     assert letters()[0].source == "db://\\ud800"
     assert aip("dead", "list").out.startswith("1: db://\\ud800 at byte 0")
+
+
+def test_a_text_whose_vector_is_zero_is_dead_until_it_has_another(aip: Aip) -> None:
+    (aip.folder / "a.jsonl").write_text('{"text": "tea"}\n{"text": "ZERO"}\n' * 3)
+    with Served(OpenAIServer(zero="ZERO")) as server:
+        used = ("--embedder", "openai:test", "--base-url", server.base_url)
+        done = aip("ingest", "a.jsonl", *used)
+        assert done.code == 3
+        assert "read 6 = stored 3 + unchanged 0 + filtered 0 + dead 3" in done.out
+        told = aip("dead", "list").lines
+        assert len(told) == 3
+        assert all("nothing but zeros in 1 of 1 vectors" in line for line in told)
+        assert aip("dead", "retry").code == 3
+        server.zero = None
+        assert aip("dead", "retry").code == 0
+    assert list(verify()) == []
 
 
 async def test_a_letter_of_an_unfinished_version_is_stored_in_it(

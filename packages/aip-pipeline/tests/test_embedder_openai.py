@@ -363,9 +363,15 @@ async def test_wrong_answer_is_asked_again(lie: Lie) -> None:
         assert embedder.usage.retries == 2
 
 
-async def test_nan_is_refused_so_that_the_run_can_find_its_text() -> None:
-    async with OpenAIServer(lie="nan") as server, at(server) as embedder:
-        with pytest.raises(errors.EmbedderRefused, match="NaN or infinity in 1 of 10"):
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [("nan", "NaN or infinity in 1 of 10"), ("zero", "nothing but zeros in 1 of 10")],
+)
+async def test_what_no_search_finds_is_refused_so_that_the_run_can_find_its_text(
+    lie: Lie, said: str
+) -> None:
+    async with OpenAIServer(lie=lie) as server, at(server) as embedder:
+        with pytest.raises(errors.EmbedderRefused, match=said):
             await embedder.embed(TEXTS)
     assert server.requests == 1
 

@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from aip_pipeline.embedders import _base64
-from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode
+from aip_pipeline.embedders._wire import (
+    BadAnswer,
+    NotFinite,
+    Question,
+    ZeroVector,
+    decode,
+)
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -27,8 +33,10 @@ def body(*embeddings: object, usage: object = None) -> bytes:
     )
 )
 @example(rows=[[3e38, 3e38], [3e38, 3e38]])  # their sum is no number
+@example(rows=[[0.0, 1e-18], [3e38, 0.0]])
 def test_base64_and_numbers_read_alike(rows: list[list[float]]) -> None:
     wanted = np.array(rows, np.float32)
+    assume(np.abs(wanted).max(axis=1).min() >= np.float32(1e-18))
     coded = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in wanted]
     for embeddings in (coded, rows):
         vectors, tokens = decode(body(*embeddings), count=len(rows), dimensions=None)
@@ -93,6 +101,15 @@ def test_number_that_is_none_is_refused(number: str) -> None:
     made = f'{{"data": [{{"index": 0, "embedding": [1.0, {number}]}}]}}'
     with pytest.raises(NotFinite, match="1 of 1 vectors"):
         decode(made.encode(), count=1, dimensions=None)
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0, 1e-30])
+def test_vector_without_a_direction_is_refused(zero: float) -> None:
+    rows = [[1.0, 0.0], [zero, zero], [0.0, -1.0], [zero, zero]]
+    coded = [base64.b64encode(np.array(r, "<f4").tobytes()).decode() for r in rows]
+    for embeddings in (coded, rows):
+        with pytest.raises(ZeroVector, match="nothing but zeros in 2 of 4 vectors"):
+            decode(body(*embeddings), count=4, dimensions=2)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,11 @@ CORRUPTIONS = [
         "numbers that are not finite",
     ),
     (
+        "UPDATE embedding SET vector = zeroblob(1024) WHERE id = 2",
+        ["vector"],
+        "its vector is zero",
+    ),
+    (
         "INSERT INTO embedding (text_hash, vector) VALUES ('h', x'00')",
         ["vector"],
         "which no chunk uses: its vector has 1 bytes instead of 1024",

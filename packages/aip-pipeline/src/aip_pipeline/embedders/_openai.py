@@ -28,7 +28,14 @@ from aip_pipeline.embedders._patience import Patience
 from aip_pipeline.embedders._protocol import BatchProfile, Usage
 from aip_pipeline.embedders._spec import Spec
 from aip_pipeline.embedders._translate import CHOKED, asked_to_wait, chokes, translated
-from aip_pipeline.embedders._wire import BadAnswer, NotFinite, Question, decode, nothing
+from aip_pipeline.embedders._wire import (
+    BadAnswer,
+    NotFinite,
+    Question,
+    ZeroVector,
+    decode,
+    nothing,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -284,7 +291,7 @@ class OpenAIEmbedder:
         """Read an answer; once one could be read, the server is no stranger."""
         try:
             read = decode(body, count=count, dimensions=self._dimensions)
-        except NotFinite as error:
+        except (NotFinite, ZeroVector) as error:
             self._proven = True
             raise self._refused(str(error), status=200) from error
         self._proven = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aip_pipeline._json import decode as read_json, encode
@@ -29,6 +29,10 @@ class BadAnswer(Exception):  # never leaves the package
 
 class NotFinite(BadAnswer):
     """Report NaN or infinity in a vector: some text is too much for the model."""
+
+
+class ZeroVector(BadAnswer):
+    """Report a vector without a direction: it is near to no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,7 @@ def decode(
     Raises:
         BadAnswer: not JSON, or the wrong count, index or length.
         NotFinite: NaN or infinity in a vector.
+        ZeroVector: nothing but zeros in a vector.
     """
     try:
         answer = read_json(body)
@@ -91,20 +96,24 @@ def decode(
     import numpy as np  # noqa: PLC0415
 
     vectors = np.frombuffer(b"".join(rows), "<f4").reshape(count, -1)
-    _check_finite(vectors)
+    _check_comparable(vectors)
     return vectors, _tokens(answer)
 
 
-def _check_finite(vectors: NDArray[np.float32]) -> None:
+def _check_comparable(vectors: NDArray[np.float32]) -> None:
+    """Refuse what no search could ever find, in one pass over ordinary vectors."""
     import numpy as np  # noqa: PLC0415  # as above
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        if isfinite(np.add.reduce(vectors, axis=None)):
-            return  # what is not finite stays so in every sum
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.vecdot(vectors, vectors)
+        if squares.min() > 0 and squares.max() < inf:
+            return  # what is not finite has no finite square
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         bad = len(vectors) - int(finite.sum())
         raise NotFinite(f"NaN or infinity in {bad} of {len(vectors)} vectors")
+    if zeros := len(vectors) - np.count_nonzero(squares):
+        raise ZeroVector(f"nothing but zeros in {zeros} of {len(vectors)} vectors")
 
 
 def nothing(*, dimensions: int) -> NDArray[np.float32]:

@@ -154,7 +154,7 @@ class Verification:
             yield self._fault(check, where, what, remedy="ingest")
 
     def _note_bad_vectors(self) -> None:
-        """Remember the vectors of another length than the rest, or not finite."""
+        """Remember the vectors of another length than the rest, not finite, or zero."""
         import numpy as np  # noqa: PLC0415  # only here is it needed
 
         wanted = self._vector_bytes()
@@ -172,6 +172,9 @@ class Verification:
             infinite = np.flatnonzero(~np.isfinite(block).all(axis=1))
             what = "its vector has numbers that are not finite"
             bad.extend((whole[i][0], what) for i in infinite.tolist())
+            zero = np.flatnonzero(~block.any(axis=1))
+            what = "its vector is zero, so it is near to nothing"
+            bad.extend((whole[i][0], what) for i in zero.tolist())
             self._db.executemany(sql.NOTE_BAD_VECTOR, bad)
 
     def _vector_bytes(self) -> int:
