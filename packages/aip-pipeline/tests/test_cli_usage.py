@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -284,3 +285,44 @@ def test_a_plan_needs_no_key(aip: Aip, folder: Path) -> None:
     planned = aip("plan", str(folder), "--embedder", "openai:text-embedding-3-small")
     assert planned.code == 0
     assert "2 texts to embed" in planned.out
+
+
+EVERY = ("ingest notes", "plan notes", "status", "search tea", "verify", "dead retry")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("gone", ["1", "key = 'embedder'", "key = 'fulltext'"])
+def test_a_store_that_lost_its_name_says_so_and_sends_nobody_in_a_circle(
+    aip: Aip, gone: str
+) -> None:
+    assert aip("ingest", "notes").code == 0
+    held = texts(aip.folder / "aip.db")
+    with closing(sqlite3.connect("aip.db")) as db, db:
+        db.execute(f"DELETE FROM meta WHERE {gone}")  # noqa: S608  # ours
+    for command in (*EVERY, "verify --repair"):
+        done = aip(*command.split())
+        line = (done.err or done.out).splitlines()[0]
+        assert done.code == 1, command
+        assert "which embedder made it are gone" in line, command
+        assert "restore a" in line, command
+        assert "ingest into a new store" in line, command
+    assert aip("ingest", "notes", "--store", "sqlite:///new.db").code == 0
+    assert texts(aip.folder / "new.db") == held, "what it told to do, works"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "content", [b"no database, but long enough to be read as one", None]
+)
+def test_a_file_that_is_no_store_is_named_by_every_command(
+    aip: Aip, content: bytes | None
+) -> None:
+    if content is None:
+        with closing(sqlite3.connect("aip.db")) as db:
+            db.execute("CREATE TABLE theirs (x)")
+    else:
+        (aip.folder / "aip.db").write_bytes(content)
+    for command in (*EVERY, "dead list", "export"):
+        done = aip(*command.split())
+        assert (done.code, done.out) == (1, ""), command
+        assert only_line(done.err).endswith("name another with --store sqlite:///PATH")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
@@ -196,10 +197,37 @@ def test_refuses_a_database_of_somebody_else(tmp_path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE theirs (x)")
     other.close()
+    before = path.read_bytes()
     refused = SqliteStore(path)
     with pytest.raises(StoreError, match="aip did not make"), refused:
         pass
+    assert path.read_bytes() == before
     assert refused._connection is None, "a refused file is closed again"
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ("DROP TABLE meta", "has lost its table meta: restore a copy of it, or ingest"),
+        ("DROP TABLE dead; DROP TABLE chunk", "has lost its table chunk, dead: "),
+        ("PRAGMA user_version = 0", "aip did not make: name another"),
+    ],
+)
+def test_refuses_what_is_left_of_a_store(tmp_path: Path, done: str, said: str) -> None:
+    with SqliteStore(tmp_path / "s.db"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "s.db")) as db:
+        db.executescript(done)
+    with pytest.raises(StoreError, match=said), SqliteStore(tmp_path / "s.db"):
+        pass
+
+
+def test_a_database_of_somebody_else_of_our_version_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.db")) as db:
+        db.executescript("CREATE TABLE theirs (x); PRAGMA user_version = 1")
+    refused = SqliteStore(tmp_path / "s.db", create=False)
+    with pytest.raises(StoreError, match="aip did not make"), refused:
+        pass
 
 
 def test_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:

@@ -27,4 +27,7 @@ def explained(path: Path, error: sqlite3.Error) -> str:
             f"the store at {path} is damaged ({said[:60]}): restore a copy of it, or "
             "name a new one with --store"
         )
-    return f"cannot use the store at {path} ({said[:200]}): try `aip verify`"
+    return (
+        f"cannot use the store at {path} ({said[:200]}): run `aip verify --repair`, or "
+        "where that does not help, restore a copy of it or name a new one with --store"
+    )

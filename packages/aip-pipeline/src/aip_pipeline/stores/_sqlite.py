@@ -17,6 +17,12 @@ from aip_pipeline.stores import _schema as sql
 from aip_pipeline.stores._adder import Adder
 from aip_pipeline.stores._explain import explained
 from aip_pipeline.stores._holder import holder_of, this_process
+from aip_pipeline.stores._identity import (
+    NAMELESS,
+    is_nameless,
+    refuse_nameless,
+    version_of,
+)
 from aip_pipeline.stores._ledger import Ledger
 from aip_pipeline.stores._protocol import (
     Became,
@@ -99,6 +105,7 @@ class SqliteStore:
             check_same_thread=False,
             uri=frozen,
         )
+        version_of(self._db, self.path)  # before a pragma changes a file of others
         for pragma in () if frozen else sql.PRAGMAS:
             self._db.execute(pragma)
 
@@ -144,28 +151,13 @@ class SqliteStore:
                 raise
 
     def _ensure_tables(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            with self._transaction() as db:
-                (version,) = db.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    self._refuse_foreign_file()
-                    for statement in sql.TABLES.split(";\n"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {sql.SCHEMA_VERSION}")
-        elif version != sql.SCHEMA_VERSION:
-            raise StoreError(
-                f"the store at {self.path} has schema {version}, this program reads "
-                f"{sql.SCHEMA_VERSION}: use the program that made it, or a new store"
-            )
-
-    def _refuse_foreign_file(self) -> None:
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables:
-            raise StoreError(
-                f"{self.path} is a SQLite file that aip did not make: "
-                "name another with --store sqlite:///PATH"
-            )
+        if version_of(self._db, self.path):
+            return
+        with self._transaction() as db:
+            if not version_of(db, self.path):
+                for statement in sql.TABLES.split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {sql.SCHEMA_VERSION}")
 
     def _has_dead(self) -> bool:
         return self._db.execute("SELECT 1 FROM dead LIMIT 1").fetchone() is not None
@@ -180,8 +172,10 @@ class SqliteStore:
 
         Raises:
             SpaceMismatch: another embedder's vectors are stored.
+            StoreError: whose vectors are stored is no longer known.
         """
         with self._named():
+            refuse_nameless(self._db, self.path)
             stored = self._meta("embedder")
             if stored in (None, spec) or not self.has_vectors():
                 return
@@ -284,6 +278,9 @@ class SqliteStore:
         """
         self._keep_others_out()
         with self._named():
+            if is_nameless(self._db):
+                yield Fault("sqlite", "the table meta", NAMELESS, "restore", False)
+                return
             spec, fulltext = self._meta("embedder"), self._meta("fulltext") == "1"
             yield from Verification(
                 self._db, spec=spec, fulltext=fulltext, repair=repair
@@ -298,13 +295,15 @@ class SqliteStore:
         """Return the spec and base URL of the embedder that made the store.
 
         Raises:
-            StoreError: nothing was ever ingested.
+            StoreError: nothing was ever ingested, or the store lost its name.
         """
         with self._named():
+            refuse_nameless(self._db, self.path)
             spec = self._meta("embedder")
             if spec is None or (not self.has_vectors() and not self._has_dead()):
                 raise StoreError(
-                    f"the store at {self.path} is empty: run `aip ingest` first"
+                    f"the store at {self.path} is empty: run `aip ingest` first, on "
+                    "something that holds text"
                 )
             return spec, self._meta("base_url") or None
 
