@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import openai_server
 import pytest
 from openai_server import OpenAIServer, vector
 from stored import rows, texts, unpaired
@@ -21,11 +22,12 @@ from aip_pipeline import (
     SpaceMismatch,
     _reading,
     ingest,
+    open_embedder,
     open_store,
     search,
 )
 from aip_pipeline._sources import open_source
-from aip_pipeline.stores import DeadLetter
+from aip_pipeline.stores import DeadLetter, SqliteStore, Write
 from aip_readers import Chunk, OpenError, reread
 
 
@@ -346,6 +348,45 @@ async def test_search_refuses_an_embedder_of_another_length(
         await search("text", store=store, mode="vector")
     with pytest.raises(ValueError, match=r"mode must be one of .* not 'words'"):
         await search("text", store=store, mode="words")  # type: ignore[arg-type]  # a mistake
+
+
+async def test_search_refuses_an_embedder_of_another_space(
+    folder: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_jsonl(folder / "a.jsonl", 5)
+    await run(folder, server)
+    store, before = f"sqlite:///{folder.parent}/s.db", server.requests
+    for spec in ("local", "openai:other", "openai:test?dimensions=8"):
+        url = None if spec == "local" else server.base_url
+        other = open_embedder(spec, base_url=url)
+        with pytest.raises(SpaceMismatch, match="use that embedder, or a new store"):
+            await search("text", store=store, embedder=other)
+    assert server.requests == before, "the names alone say so"
+    assert len(await search("text", store=store)) == 5
+    assert server.requests == before + 1, "the canaries ride along"
+    genuine = openai_server.vector
+    monkeypatch.setattr(openai_server, "vector", lambda t, d: genuine(t + "!", d))
+    with pytest.raises(SpaceMismatch, match="no longer the one that made this store"):
+        await search("text", store=store, mode="vector")
+    assert len(await search("text", store=store, mode="lexical")) == 5
+
+
+async def test_search_does_without_canaries_where_they_cannot_be_had(
+    folder: Path, server: OpenAIServer
+) -> None:
+    write_jsonl(folder / "a.jsonl", 5)
+    await run(folder, server)
+    store = f"sqlite:///{folder.parent}/s.db"
+    server.max_texts = 1
+    assert len(await search("text", store=store, mode="vector")) == 5
+    server.max_texts = 2048
+    with SqliteStore(folder.parent / "s.db") as held:
+        held.commit(Write(canaries="[]"))
+    assert len(await search("text", store=store, mode="vector")) == 5
+    assert server.bodies[-1]["input"] == ["text"]
+    server.dimensions += 1
+    with pytest.raises(SpaceMismatch, match="no longer the one that made this store"):
+        await search("text", store=store, mode="vector")
 
 
 async def test_a_source_that_is_not_there_is_refused_first(

@@ -64,6 +64,11 @@ class CanaryCheck:
         self._spec = spec
         self._stored: NDArray[np.float32] | None = None
 
+    @property
+    def comparable(self) -> bool:
+        """Whether there is anything to compare with."""
+        return self._stored is not None
+
     def load(self, stored: str | None, *, has_vectors: bool) -> None:
         """Take what the store holds; one without vectors cannot be mixed with others.
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from aip_pipeline._errors import ConfigError
+from aip_pipeline._canary import CANARY_TEXTS, CanaryCheck
+from aip_pipeline._errors import ConfigError, EmbedderRefused, StoreError
 from aip_pipeline.embedders import Embedder, open_embedder
 from aip_pipeline.stores import Hit, Store, open_store, opened
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Mode: TypeAlias = Literal["hybrid", "vector", "lexical"]
 Ranked: TypeAlias = list[tuple[int, float]]
@@ -35,12 +41,12 @@ async def search(
         store: URL of the store.
         k: most passages returned.
         mode: "vector" ranks by cosine, "lexical" by BM25, "hybrid" by both ranks.
-        embedder: used instead of the one that made the store.
+        embedder: used instead of the one that made the store; of the same spec.
 
     Raises:
         StoreError: there is no such store, or nothing in it.
         ConfigError: the query is empty, or the store has no full text to search.
-        SpaceMismatch: the embedder's vectors have another length than those stored.
+        SpaceMismatch: the embedder is not, or no longer, the one that made the store.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
@@ -58,15 +64,32 @@ async def search(
             )
         if mode != "lexical":
             used = embedder or open_embedder(spec, base_url=base_url)
+            await asyncio.to_thread(used_store.check, spec=used.spec)
             lists.append(await _by_vector(query, used, used_store, k=candidates))
         ranked = lists[0] if len(lists) == 1 else fuse(lists)
         return await asyncio.to_thread(used_store.hits, ranked[:k])
 
 
 async def _by_vector(query: str, embedder: Embedder, store: Store, *, k: int) -> Ranked:
+    canary = CanaryCheck(embedder.spec)
+    with suppress(StoreError):  # they are damaged: the next run says so, and mends it
+        stored = await asyncio.to_thread(store.canaries)
+        canary.load(stored, has_vectors=True)
     async with embedder:
-        (vector,) = await embedder.embed([query])
+        vector = await _embedded(query, embedder, canary)
     return await asyncio.to_thread(store.by_vector, vector.tobytes(), k=k)
+
+
+async def _embedded(
+    query: str, embedder: Embedder, canary: CanaryCheck
+) -> NDArray[np.float32]:
+    """Embed a query, and with it, in one request, what tells whether it can compare."""
+    if canary.comparable:
+        with suppress(EmbedderRefused):  # a server may take one text at a time only
+            array = await embedder.embed([*CANARY_TEXTS, query])
+            canary.check(array[:-1])
+            return array[-1:]
+    return await embedder.embed([query])
 
 
 def fuse(lists: Sequence[Ranked]) -> Ranked:
