@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import Aip
 from openai_server import OpenAIServer
 
 from aip_pipeline import Ingestion, IngestSettings, SpaceMismatch, ingest
@@ -191,3 +194,34 @@ async def test_a_path_that_is_gone_and_is_to_be_pruned_is_counted(
     shutil.rmtree(folder)
     used = IngestSettings(**options(folder, server), prune=True, yes=True)
     assert plan(sources, settings=used).vanished == 11
+
+
+def test_plan_ingest_and_status_count_the_same_sources(aip: Aip) -> None:
+    made = aip.folder / "in"
+    made.mkdir()
+    (made / "a.txt").write_text("tea")
+    (made / "same.txt").write_text("tea")
+    (made / "empty.txt").touch()
+    (made / "lines.jsonl").write_text('{"text": "cake"}\n{oops}\n')
+    (made / "gone.pdf").write_text("needs what is not there")
+    (made / "wrong.txt.gz").write_text("not compressed")
+    (made / "x.png").touch()
+    os.close(os.open(os.fsencode(made) + b"/m\xff.txt", os.O_CREAT))
+    given = ("in", "in/a.txt", "in")
+    first = aip("plan", *given)
+    done = aip("ingest", *given)
+    read = re.fullmatch(r"Done: (\d) sources, (\d) chunks in .*", done.lines[0])
+    assert read is not None
+    sources, chunks = read.groups()
+    assert f"Sources: {sources} new, 0 changed, 0 unchanged" in first.out
+    assert f"  {chunks} chunks, " in first.out
+    assert f"  {sources} sources (0 unfinished), {chunks} chunks, " in aip("status").out
+    again = aip("plan", *given)
+    assert f"Sources: 0 new, 0 changed, {sources} unchanged" in again.out
+    assert "nothing needs to be: all is stored but 1 dead letter and " in again.out
+    told = re.search(r"  (\d) chunks?, (\d) unreadable places?, (\d) dead", again.out)
+    assert told is not None
+    assert told[1] == chunks
+    assert int(told[2]) + int(told[3]) == len(aip("dead", "list").lines)
+    for ran in (first, done, again):
+        assert "passed over 1 file whose suffix" in ran.out

@@ -89,7 +89,7 @@ def test_a_source_that_cannot_be_opened_is_no_interrupted_run(aip: Aip) -> None:
     (aip.folder / "docs" / "c.parquet").write_bytes(b"no parquet at all")
     assert aip("ingest", "docs").code == 3
     status = aip("status")
-    assert "2 sources (0 unfinished)" in status.out
+    assert "1 source (0 unfinished), 1 chunk, 1 embedding, 1 dead" in status.out
     assert "1 dead" in status.out
     assert "interrupted" not in status.out
 

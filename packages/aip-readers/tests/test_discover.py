@@ -48,6 +48,19 @@ def test_what_is_passed_over_for_its_suffix_is_told(tree: Path) -> None:
     assert not set(told) & set(found)
 
 
+def test_what_is_passed_over_is_told_once(tree: Path) -> None:
+    for name in ("one.xyz", "sub/two.xyz", "named.xyz"):
+        (tree / name).write_text("x")
+    told: list[str] = []
+    given = [tree / "named.xyz", tree / "sub", tree, tree]
+    found = list(discover(given, on_unknown=told.append))
+    assert [path for path in told if path.endswith("xyz")] == [
+        str(tree / "sub" / "two.xyz"),
+        str(tree / "one.xyz"),
+    ]
+    assert len(found) == len(set(found))
+
+
 def test_a_named_file_is_taken_whatever_its_suffix(tree: Path) -> None:
     assert names(tree, "x.dat", ".hidden.txt") == ["x.dat", ".hidden.txt"]
 

@@ -30,6 +30,9 @@ UTF8_BYTES = 4  # of one character, at most
 class Plan:
     """Count what a run would find; sources and chunks unless named otherwise.
 
+    `new`, `changed` and `unchanged` are the sources that can be opened, as a run and
+    `aip status` count them. `unreadable` counts places in them, and each source or
+    folder that cannot be opened; `chunks` counts these and the dead ones too.
     `tokens` is an estimate from the characters of the texts, and so are `cost` (None
     where no price is known) and `seconds` (None where no limit is declared). `requests`
     and `tokens` include the canaries, which each run that embeds sends along, or

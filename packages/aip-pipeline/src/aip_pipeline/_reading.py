@@ -113,7 +113,8 @@ class PageReader:
         vector_bytes: tells the memory of one vector; an embedder may learn it late.
 
     Attributes:
-        found: how many sources were "new", "changed" or "unchanged" so far.
+        found: how many sources were "new", "changed" or "unchanged" so far, of those
+            that could be opened.
         unlisted: whether some folder could not be listed.
         unknown: files of folders that were passed over, by their suffix.
         read_bytes: of the files, as they lie on disk; unchanged ones count as read.
@@ -203,12 +204,14 @@ class PageReader:
             self._page.sources += 1
             self.found["unchanged"] += 1
             return
-        self.found["changed" if state and state.generation else "new"] += 1
+        found = "changed" if state and state.generation else "new"
         self._metadata_at = -1
         part = self._part = Part(uri=uri, fingerprint=version or "", restart=True)
         if state and version and state.next_fingerprint == version:
             self._resume(part, state)
         yield from self._chunks(source, part)
+        if not self._unopened:
+            self.found[found] += 1
         if not self._stop.is_set() and not self._unopened:
             self._open_part().last = True
             self._page.sources += 1

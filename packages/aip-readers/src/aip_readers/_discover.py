@@ -38,17 +38,26 @@ def discover(
     Raises ``OpenError`` for what is missing, ``NoMatchError`` for a glob that matches
     nothing. A folder below that may not be listed is an ``OpenError`` too; it is what
     *on_error* settles: "skip" passes it over, a function is told. *on_unknown* is told
-    of each file in a folder that is passed over for its suffix.
+    of each file in a folder that is passed over for its suffix, once.
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = [patterns]
     earlier: list[Callable[[str], bool]] = []
+    walked: list[str] = []
+
+    def tell(path: str) -> None:
+        again = any(_is_walked(folder, path) for folder in walked)
+        if on_unknown is not None and not again and not any(c(path) for c in earlier):
+            on_unknown(path)
+
     for pattern in patterns:
         name = absolute(pattern)
-        for path in _paths(name, on_error, on_unknown):
+        for path in _paths(name, on_error, tell):
             if not any(covered(path) for covered in earlier):
                 yield path
         earlier.append(_cover(name))
+        if os.path.isdir(name):
+            walked.append(name)
 
 
 def covers(patterns: Path | Iterable[Path]) -> Callable[[str], bool]:
@@ -76,9 +85,7 @@ def _cover(pattern: str) -> Callable[[str], bool]:
     return lambda path: path == pattern or _in_folder(pattern, path)
 
 
-def _paths(
-    pattern: str, on_error: OnError, on_unknown: _OnUnknown | None
-) -> Iterator[str]:
+def _paths(pattern: str, on_error: OnError, on_unknown: _OnUnknown) -> Iterator[str]:
     """Return the paths of one pattern."""
     if os.path.isdir(pattern):
         return _walk(_entries(pattern), on_error, on_unknown)
@@ -146,7 +153,7 @@ def _passed_over(name: str) -> bool:
 
 
 def _walk(
-    entries: list[os.DirEntry[str]], on_error: OnError, on_unknown: _OnUnknown | None
+    entries: list[os.DirEntry[str]], on_error: OnError, on_unknown: _OnUnknown
 ) -> Iterator[str]:
     for entry in entries:
         if _passed_over(entry.name):
@@ -157,14 +164,19 @@ def _walk(
             continue
         elif is_known(entry.name):
             yield entry.path
-        elif on_unknown is not None:
+        else:
             on_unknown(entry.path)
 
 
 def _in_folder(folder: str, path: str) -> bool:
+    """Tell whether walking *folder* yields *path*."""
+    return is_known(path) and _is_walked(folder, path)
+
+
+def _is_walked(folder: str, path: str) -> bool:
     """Tell whether walking *folder* comes upon *path*."""
     prefix = folder.rstrip(os.sep) + os.sep
-    if not path.startswith(prefix) or not is_known(path):
+    if not path.startswith(prefix):
         return False
     parts = path[len(prefix) :].split(os.sep)
     return not any(map(_passed_over, parts)) and not _through_link(prefix, parts)

@@ -50,12 +50,13 @@ def _show(found: Plan, settings: IngestSettings) -> None:
         f"{found.unchanged:,} unchanged, {found.vanished:,} vanished from "
         f"{settings.store}"
     )
-    chunks = counted(found.chunks, "chunk")
-    print_line(f"  {chunks}, {counted(found.unreadable, 'unreadable place')}")
+    chunks = counted(found.chunks - found.unreadable - found.dead, "chunk")
+    dead = f", {counted(found.dead, 'dead letter')} of before" if found.dead else ""
+    print_line(f"  {chunks}, {counted(found.unreadable, 'unreadable place')}{dead}")
     if found.passed_over:
         print_line(f"  {passed_over(found.passed_over)}")
     _show_cost(found, settings)
-    if not found.new + found.changed + found.unchanged:
+    if not found.new + found.changed + found.unchanged + found.unreadable:
         print_line("Nothing to read there: no file with a suffix that aip knows.")
     elif not found.new + found.changed:
         print_line(f"Nothing was sent, and nothing needs to be: {_stored(found)}.")
@@ -82,9 +83,9 @@ def _show_cost(found: Plan, settings: IngestSettings) -> None:
 
 
 def _stored(found: Plan) -> str:
-    if not found.dead:
-        return "all is stored"
-    return f"all is stored but {counted(found.dead, 'dead letter')} (aip dead list)"
+    left = [(found.dead, "dead letter"), (found.unreadable, "unreadable place")]
+    but = " and ".join(counted(number, noun) for number, noun in left if number)
+    return f"all is stored but {but} (aip dead list)" if but else "all is stored"
 
 
 _BUDGET = {

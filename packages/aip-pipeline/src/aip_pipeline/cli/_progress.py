@@ -151,7 +151,7 @@ class Progress:
         ended = "Stopped by the budget" if run.exhausted else ended
         print_line(
             f"{ended}: {counted(report.sources, 'source')}, "
-            f"{counted(report.read, 'chunk')} in {store} "
+            f"{counted(report.stored + report.unchanged, 'chunk')} in {store} "
             f"after {report.seconds:.1f} s"
         )
         print_line(

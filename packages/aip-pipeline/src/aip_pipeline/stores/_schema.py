@@ -242,9 +242,11 @@ SELECT coalesce((SELECT sum(chunks + next_chunks) FROM source), 0),
         AND EXISTS (SELECT 1 FROM source WHERE fingerprint IS NOT NULL AND chunks)
 """
 
-# A source that could not be opened has a version begun, without a name and empty.
+# A source that could not be opened has a version begun, without a name and empty. It is
+# no source that is stored until it could be, as a run counts it.
 TOTALS = """
-SELECT count(*), count(CASE WHEN next_fingerprint <> '' OR next_chunks THEN 1 END),
+SELECT count(CASE WHEN generation OR next_fingerprint <> '' OR next_chunks THEN 1 END),
+    count(CASE WHEN next_fingerprint <> '' OR next_chunks THEN 1 END),
     coalesce(sum(chunks), 0),
     coalesce(sum(next_chunks), 0),
     (SELECT count(*) FROM embedding), (SELECT count(*) FROM dead)
