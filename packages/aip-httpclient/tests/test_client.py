@@ -269,6 +269,20 @@ async def test_the_deadline_ends_a_running_attempt() -> None:
     assert caught.value.attempts == 1
 
 
+async def test_a_wait_beyond_the_deadline_is_not_begun_and_said_to_be_one() -> None:
+    async def busy(request: web.Request) -> web.Response:
+        del request
+        return web.Response(status=429, headers={"Retry-After": "100"})
+
+    async with (
+        FaultServer(handler=busy) as server,
+        AsyncHttpClient(base_url=server.url) as client,
+    ):
+        what = "the deadline of 9 s would pass before the next attempt; the last "
+        with pytest.raises(DeadlineExceeded, match=what):
+            await client.post("x", json=1, deadline_s=9.0)
+
+
 def test_a_server_that_only_sheds_ends_at_the_deadline() -> None:
     async def main() -> tuple[int | None, str]:
         faults = Faults(brownouts=(Brownout(start_s=0, end_s=60),))

@@ -60,6 +60,19 @@ def test_server_is_to_blame_for(error: CallError) -> None:
     assert "(2 attempts, 1.5 s)" in str(made)
 
 
+def test_a_deadline_says_what_is_kept_and_what_to_do() -> None:
+    what = "the deadline of 9 s would pass before the next attempt"
+    asked = str(translated(failed(DeadlineExceeded, what, status=429)))
+    assert asked.endswith(
+        ": the server asks to wait longer; what was stored is kept: run the same "
+        "command again later, or let aip ingest wait with a longer --deadline"
+    )
+    down = str(translated(failed(DeadlineExceeded, what, status=503)))
+    assert down.endswith(
+        ": what was stored is kept: run the same command again when the server is well"
+    )
+
+
 def test_connection_is_to_blame_for_no_answer_at_all() -> None:
     error = failed(ConnectError, "cannot connect: no such name")
     error.__cause__ = OSError(-2, "Name or service not known")

@@ -410,7 +410,8 @@ class Call:
         last = f"; the last attempt {failure.what}" if failure else ""
         facts = self._facts(failure)
         deadline_s = self._terms.deadline_s or 0.0
-        ended = "has passed" if self._left_s(self._loop.time()) <= 0 else "is too near"
+        passed = self._left_s(self._loop.time()) <= 0
+        ended = "has passed" if passed else "would pass before the next attempt"
         what = f"the deadline of {deadline_s:g} s {ended}{last}"
         return DeadlineExceeded(what, facts=facts)
 

@@ -59,9 +59,18 @@ def translated(error: CallError) -> EmbedderError:
             "and the base URL right?"
         )
     return EmbedderUnavailable(
-        f"no embeddings from {error.url}: {error.what}{said} {tried}: run again when "
-        "the server is well"
+        f"no embeddings from {error.url}: {error.what}{said} {tried}: {_todo(error)}"
     )
+
+
+def _todo(error: CallError) -> str:
+    """Say what is stored, and when to try again."""
+    if _asks_to_wait(error):
+        return (
+            "the server asks to wait longer; what was stored is kept: run the same "
+            "command again later, or let aip ingest wait with a longer --deadline"
+        )
+    return "what was stored is kept: run the same command again when the server is well"
 
 
 def asked_to_wait(error: EmbedderError) -> bool:
@@ -69,9 +78,13 @@ def asked_to_wait(error: EmbedderError) -> bool:
     cause = error.__cause__
     if not isinstance(error, EmbedderUnavailable):
         return False
-    if not isinstance(cause, DeadlineExceeded):
+    return isinstance(cause, CallError) and _asks_to_wait(cause)
+
+
+def _asks_to_wait(error: CallError) -> bool:
+    if not isinstance(error, DeadlineExceeded):
         return False
-    return cause.status in _BUSY or "Retry-After" in cause.headers
+    return error.status in _BUSY or "Retry-After" in error.headers
 
 
 def chokes(error: CallError) -> bool:
