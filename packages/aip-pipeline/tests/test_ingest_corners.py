@@ -18,6 +18,7 @@ from aip_pipeline import (
     Ingestion,
     IngestSettings,
     RecordSource,
+    ingest_sync,
     search,
 )
 from aip_pipeline._reading import MAX_PAGE_CHUNKS, PageReader
@@ -299,3 +300,8 @@ def test_a_page_is_bounded_also_by_metadata_and_by_empty_files(
 def _records(*names: str) -> Iterator[Record]:
     for n, name in enumerate(names):
         yield Record("db://x", f"row {name}", n, n + 1, n + 1, name, {})
+
+
+async def test_ingest_sync_in_a_loop_says_what_to_call(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"call `await ingest\(\.\.\.\)` instead"):
+        ingest_sync(str(tmp_path), store=f"sqlite:///{tmp_path}/s.db")

@@ -60,6 +60,23 @@ def ingest_sync(
     mirror: str | Mirror | None = None,
     **settings: Unpack[IngestOptions],
 ) -> IngestReport:
-    """Run `ingest` where there is no event loop."""
+    """Run `ingest` where there is no event loop.
+
+    Raises:
+        RuntimeError: an event loop runs here, as in a notebook: await `ingest` instead.
+    """
+    if _loop_runs():
+        raise RuntimeError(
+            "ingest_sync was called where an event loop runs, as in a notebook or a "
+            "coroutine: call `await ingest(...)` instead"
+        )
     run = ingest(sources, embedder=embedder, keep=keep, mirror=mirror, **settings)
     return asyncio.run(run)
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
