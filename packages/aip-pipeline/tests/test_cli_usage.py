@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -326,3 +327,16 @@ def test_a_file_that_is_no_store_is_named_by_every_command(
         done = aip(*command.split())
         assert (done.code, done.out) == (1, ""), command
         assert only_line(done.err).endswith("name another with --store sqlite:///PATH")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_small_score_is_shown_by_its_digits(aip: Aip) -> None:
+    assert aip("ingest", "notes").code == 0
+    shown = aip("search", "the it", "--mode", "lexical", "-k", "1")
+    (hit,) = json.loads(
+        aip("search", "the it", "--mode", "lexical", "-k", "1", "--json").out
+    )
+    assert 0 < hit["score"] < 0.0001, "BM25 of words that most passages have"
+    written = re.search(r"score (\S+)", shown.lines[0])
+    assert written is not None
+    assert float(written[1]) == pytest.approx(hit["score"], rel=0.01)

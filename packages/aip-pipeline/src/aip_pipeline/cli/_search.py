@@ -16,6 +16,7 @@ from aip_pipeline.stores import Hit, open_store
 
 SHOWN_CHARACTERS = 320
 WIDTH = 80
+SMALL_SCORE = 0.01  # of which four decimals show less than three digits
 
 
 @click.command()
@@ -71,9 +72,19 @@ def _why_nothing(store: str) -> str:
 
 def _show(rank: int, hit: Hit, query: str) -> None:
     print_line(
-        f"  bytes {hit.start}-{hit.end}  score {hit.score:.4f}",
+        f"  bytes {hit.start}-{hit.end}  score {_written(hit.score)}",
         bold=f"{rank:2}. {hit.source}:{hit.line}",
     )
     text = excerpt(hit.text, query, size=SHOWN_CHARACTERS)
     for line in textwrap.wrap(text, WIDTH):
         print_line(f"    {line}")
+
+
+def _written(score: float) -> str:
+    """Write a score in four decimals, or, where these would hide it, in more.
+
+    >>> _written(0.03278), _written(-0.5), _written(1.2e-06), _written(0.0)
+    ('0.0328', '-0.5000', '1.2e-06', '0.0000')
+    """
+    small = 0 < abs(score) < SMALL_SCORE
+    return f"{score:.3g}" if small else f"{score:.4f}"
