@@ -28,6 +28,7 @@ REPORT_FIELDS = [
     *("sources", "read", "stored", "unchanged", "filtered", "dead", "deleted"),
     *("embedded", "reused", "requests", "retries", "tokens", "seconds"),
     *("peak_memory_bytes", "bottleneck", "mirrored", "mirror_behind"),
+    *("outcome", "reason"),
 ]
 QUIET_ENV = {k: v for k, v in os.environ.items() if not k.endswith("API_KEY")}
 
@@ -193,6 +194,7 @@ def test_ctrl_c_drains_and_the_next_run_goes_on(folder: Path) -> None:
         first = json.loads(out)
         assert 0 < first["stored"] < 2002
         assert first["read"] == first["stored"]
+        assert first["outcome"] == "drained"
         done = aip(folder.parent, "ingest", "notes", *flags)
         assert done.returncode == 0
         second = json.loads(done.stdout)
@@ -218,7 +220,8 @@ def test_two_interrupts_end_a_run_whose_input_does_not_end(folder: Path) -> None
         run.send_signal(signal.SIGINT)
         assert run.wait(30) == 130
         assert run.stdout is not None
-        assert json.loads(run.stdout.read())["read"] == 0
+        told = json.loads(run.stdout.read())
+        assert (told["read"], told["outcome"]) == (0, "interrupted")
     finally:
         run.kill()
         run.communicate()

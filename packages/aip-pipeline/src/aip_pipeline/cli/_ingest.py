@@ -16,13 +16,7 @@ from aip_pipeline._errors import ConfigError, MirrorError, PipelineError, PruneR
 from aip_pipeline._ingestion import Ingestion
 from aip_pipeline._report import IngestReport
 from aip_pipeline.cli._json_log import json_log
-from aip_pipeline.cli._main import (
-    BUDGET_SPENT,
-    DEAD_LETTERS,
-    INTERRUPTED,
-    OK,
-    fail,
-)
+from aip_pipeline.cli._main import INTERRUPTED, fail
 from aip_pipeline.cli._options import (
     Duration,
     Size,
@@ -30,7 +24,13 @@ from aip_pipeline.cli._options import (
     mirror_option,
     option,
 )
-from aip_pipeline.cli._printing import print_json
+from aip_pipeline.cli._outcome import (
+    CUT_SHORT,
+    JsonReport,
+    ended,
+    failed,
+    print_report,
+)
 from aip_pipeline.cli._progress import Progress
 from aip_pipeline.cli._report_file import ReportFile
 from aip_pipeline.cli._source_options import settings_of, source_options
@@ -50,9 +50,9 @@ class _Ingest(click.Command):
         as_json = "--json" in args
         try:
             return super().parse_args(ctx, args)
-        except ConfigError:
+        except ConfigError as error:
             if as_json:
-                print_json(IngestReport().as_dict())
+                print_report(IngestReport(), failed(error))
             raise
 
 
@@ -125,38 +125,25 @@ def command(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     debug = bool(click.get_current_context().find_root().params.get("debug"))
     logging = json_log(wanted=log_json, debug=debug)
-    with logging, Progress(quiet=as_json, mute=log_json) as progress:
-        counted = IngestReport()
-        try:
-            file = ReportFile(report)
-            run = Ingestion(
-                sources,
-                settings=settings_of(given),
-                on_dead=_each(progress.dead_letter, file.recorder.dead_letter),
-            )
-            counted = run.report
-            stopper = _Stopper(run, progress, drain_s=drain, as_json=as_json)
-            refused = _ended(run, progress, file=file, stopper=stopper)
-        finally:
-            if as_json:
-                print_json(counted.as_dict())
+    told, progress = JsonReport(wanted=as_json), Progress(quiet=as_json, mute=log_json)
+    with logging, told, progress:
+        file = ReportFile(report)
+        run = Ingestion(
+            sources,
+            settings=settings_of(given),
+            on_dead=_each(progress.dead_letter, file.recorder.dead_letter),
+        )
+        told.report = run.report
+        stopper = _Stopper(run, progress, drain_s=drain, as_json=as_json)
+        refused = _ended(run, progress, file=file, stopper=stopper)
+        told.end = ended(run, refused, cut_short=stopper.stopped)
     if not as_json:
         progress.summary(run)
-    return _code(run, refused)
-
-
-def _code(run: Ingestion, refused: PipelineError | None) -> int:
-    """Return how the run ended; that it was ended early goes before what it left.
-
-    Raises:
-        PipelineError: what was refused at the end of a run that was whole.
-    """
+    if refused is None:
+        return told.end.code
     if run.interrupted or run.exhausted:
-        code = INTERRUPTED if run.interrupted else BUDGET_SPENT
-        return code if refused is None else fail(str(refused), code=code)
-    if refused is not None:
-        raise refused
-    return DEAD_LETTERS if run.report.dead else OK
+        return fail(str(refused), code=told.end.code)
+    raise refused
 
 
 def _each(*callbacks: Callable[[DeadLetter], None]) -> Callable[[DeadLetter], None]:
@@ -198,7 +185,11 @@ async def _drive(
 
 
 class _Stopper:
-    """Obey signals: the first drains, the second stops, and a deadline does too."""
+    """Obey signals: the first drains, the second stops, and a deadline does too.
+
+    Attributes:
+        stopped: whether the run was stopped before all in flight was stored.
+    """
 
     def __init__(
         self, run: Ingestion, progress: Progress, *, drain_s: float, as_json: bool
@@ -208,6 +199,7 @@ class _Stopper:
         self._drain_s = drain_s
         self._as_json = as_json
         self._task: asyncio.Task[None] | None = None
+        self.stopped = False
 
     def listen(self) -> None:
         """Take the signals of the running task's loop."""
@@ -233,6 +225,7 @@ class _Stopper:
         self._progress.say(told)
 
     def _stop(self) -> None:
+        self.stopped = True
         if self._task is not None:
             self._task.cancel()
         asyncio.get_running_loop().call_later(STOP_WITHIN_S, self._leave)
@@ -240,5 +233,5 @@ class _Stopper:
     def _leave(self) -> None:
         """End the process: a thread that waits for its input cannot be ended."""
         if self._as_json:
-            print_json(self._run.report.as_dict())
+            print_report(self._run.report, CUT_SHORT)
         self._progress.leave(INTERRUPTED)

@@ -12,8 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from aip_pipeline._errors import PipelineError
-from aip_pipeline._report import IngestReport
-from aip_pipeline.cli._printing import print_json, print_line
+from aip_pipeline.cli._printing import print_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -130,7 +129,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.UsageError as error:
         hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
         if "--json" in given and "ingest" in given:
-            print_json(IngestReport().as_dict())
+            _print_no_report(error)
         code = fail(error.format_message().rstrip("."), hint, code=USAGE)
     except PipelineError as error:
         if "--debug" in given:
@@ -144,6 +143,14 @@ def main(args: Sequence[str] | None = None) -> None:
         what = f"unexpected {type(error).__name__}: {error}"
         code = fail(what, "run again with --debug and report it", code=FAILED)
     sys.exit(code if isinstance(code, int) else OK)
+
+
+def _print_no_report(error: click.UsageError) -> None:
+    """Print the JSON object of a run that never was."""
+    from aip_pipeline._report import IngestReport  # noqa: PLC0415  # only to fail
+    from aip_pipeline.cli._outcome import failed, print_report  # noqa: PLC0415  # too
+
+    print_report(IngestReport(), failed(error))
 
 
 def _added() -> EntryPoints:
