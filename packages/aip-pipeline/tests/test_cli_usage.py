@@ -214,6 +214,21 @@ def test_a_pruned_source_without_chunks_is_not_said_to_answer(
     assert "still answer" not in done.out + (aip.folder / "r.html").read_text()
 
 
+def test_a_vanished_source_without_passages_is_not_said_to_answer(
+    aip: Aip, folder: Path
+) -> None:
+    (folder / "bad.jsonl").write_text("{oops}\n")
+    aip("ingest", "notes")
+    (folder / "bad.jsonl").unlink()
+    told = aip("ingest", "notes", "--report", "r.html")
+    gone = f"vanished, and still stored, without any passage: {folder}/bad.jsonl (--pr"
+    assert gone in told.out
+    said = "vanished, and still stored, without any passage"
+    assert said in (aip.folder / "r.html").read_text()
+    (folder / "tea.txt").unlink()
+    assert "stored, 1 with passages that answer: " in aip("ingest", "notes").out
+
+
 def test_a_refused_prune_still_sums_up_what_was_done(aip: Aip, folder: Path) -> None:
     aip("ingest", "notes")
     (folder / "tea.txt").unlink()

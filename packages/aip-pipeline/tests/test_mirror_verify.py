@@ -352,6 +352,25 @@ def test_a_run_that_is_interrupted_says_so_by_its_code_though_the_mirror_fails(
     assert "aip: error: the mirror is behind by 1 row" in ran.err
 
 
+def test_an_interrupt_names_the_mirror_that_is_down(
+    aip: Aip, pinecone: PineconeServer
+) -> None:
+    (aip.folder / "new.txt").write_text("Something new.")
+    pinecone.failing = [503] * 99
+
+    def interrupt(name: str) -> None:
+        if pinecone.calls[name] == 6:  # five that failed are an outage
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(0.05)  # until the run knows
+
+    pinecone.on_request = interrupt
+    flags = ("--store", "sqlite:///new.db", "--mirror", pinecone.spec)
+    ran = aip("ingest", "new.txt", *flags)
+    assert ran.code == 130
+    said = "aip: stopping: all that was read is stored, but the mirror is down, so only"
+    assert ran.err.splitlines()[-1].startswith(said)
+
+
 def test_a_mirror_without_a_key_stops_an_ingest_before_it_begins(
     aip: Aip, pinecone: PineconeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

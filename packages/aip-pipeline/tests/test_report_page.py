@@ -129,7 +129,7 @@ def test_what_was_pruned_is_not_said_to_answer(aip: Aip) -> None:
     aip("ingest", "in")
     (aip.folder / "in" / "b.txt").unlink()
     assert aip("ingest", "in", "--prune", "--report", "r.html").code == 1
-    assert "1 sourcesvanished; they still answer" in read(Path("r.html")).words
+    assert "1 sourcesvanished, and still answering" in read(Path("r.html")).words
     assert aip("ingest", "in", "--prune", "--yes", "--report", "r.html").code == 0
     assert "1 sourcesvanished, and removed" in read(Path("r.html")).words
 

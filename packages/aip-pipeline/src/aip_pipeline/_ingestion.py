@@ -120,7 +120,7 @@ class Ingestion:
     @property
     def waits_for(self) -> str:
         """What the run mostly waited for in the last seconds, and for what part."""
-        return "the mirror" if self._mirroring.active else self._bottleneck.now
+        return self._mirroring.waits_for or self._bottleneck.now
 
     @property
     def held_bytes(self) -> int:

@@ -16,6 +16,7 @@ from aip_pipeline.stores import Ledger, Live, Store, open_store, opened
 # Refused before any was accepted: then it is not the rows, but how the mirror was made.
 HOPELESS_REFUSALS: Final = 16
 ASKED_EVERY_S: Final = 0.05
+MIRROR_IS_DOWN: Final = "the mirror, which is down"
 
 
 class Feeder:
@@ -140,6 +141,14 @@ class Mirroring:
         if mirror is None and spec is not None:
             self._mirror = open_mirror(spec)
         self.active = False
+
+    @property
+    def waits_for(self) -> str:
+        """What the run waits for while this is under way; empty while it is not."""
+        if not self.active:
+            return ""
+        down = getattr(self._mirror, "outage", False)  # an HTTP mirror may tell
+        return MIRROR_IS_DOWN if down else "the mirror"
 
     async def run_after(
         self,

@@ -151,13 +151,13 @@ def _skipped(run: Ingestion, recorded: Recorder) -> str:
     report = run.report
     rows = [_reason(reason, found) for reason, found in recorded.reasons.items()]
     counted = recorded.more_reasons + sum(o.number for o in recorded.reasons.values())
-    gone = "vanished, and removed" if run.removed else "vanished; they still answer"
+    state = "removed" if run.removed else run.vanished.state
     others = [
         (recorded.more_reasons, "dead", "for other reasons"),
         (report.dead - counted, "dead", "in sources unchanged since an earlier run"),
         (report.unchanged, "chunks", "unchanged since an earlier run"),
         (report.filtered, "chunks", "not wanted (filtered)"),
-        (run.vanished.vanished, "sources", gone),
+        (run.vanished.vanished, "sources", f"vanished, and {state}"),
     ]
     rows += [(f"{n:,} {what}", why, "") for n, what, why in others if n > 0]
     if run.unknown:

@@ -22,14 +22,28 @@ MAX_NAMED = 3
 class Vanished(NamedTuple):
     """Count the stored sources that this run covers and that are no more.
 
-    `named` holds the first of them, at most `MAX_NAMED`. `unseen` is the first path
-    that could not be looked at, and why: what may be there never counts as vanished.
+    `answering` counts those of them that have passages. `named` holds the first of
+    them, at most `MAX_NAMED`. `unseen` is the first path that could not be looked at,
+    and why: what may be there never counts as vanished.
     """
 
     vanished: int
     stored: int
     named: tuple[str, ...] = ()
     unseen: str | None = None
+    answering: int = 0
+
+    @property
+    def state(self) -> str:
+        """Say whether searches still find them.
+
+        >>> Vanished(4, 9, answering=4).state, Vanished(4, 9, answering=1).state
+        ('still answering', 'still stored, 1 with passages that answer')
+        """
+        if self.answering == self.vanished:
+            return "still answering"
+        some = f"{self.answering:,} with passages that answer"
+        return f"still stored, {some if self.answering else 'without any passage'}"
 
     def told(self) -> str:
         """Name the first of them.
@@ -91,7 +105,7 @@ def _held(path: str, settings: IngestSettings) -> bool:
 def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:
     """Count what has vanished, holding none of it."""
     covered = covers(sources)
-    vanished = stored = 0
+    vanished = stored = answering = 0
     named: list[str] = []
     unseen: str | None = None
     for uri in store.uris():
@@ -103,9 +117,11 @@ def look_for_vanished(sources: Sequence[str], store: Store) -> Vanished:
             continue
         if gone:
             vanished += 1
+            state = store.source(uri)
+            answering += state is not None and state.counts.chunks > 0
             if len(named) < MAX_NAMED:
                 named.append(uri)
-    return Vanished(vanished, stored, tuple(named), unseen)
+    return Vanished(vanished, stored, tuple(named), unseen, answering)
 
 
 def forget_vanished(sources: Sequence[str], store: Store) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import click
 
 from aip_pipeline._errors import ConfigError, MirrorError, PipelineError, PruneRefused
 from aip_pipeline._ingestion import Ingestion
+from aip_pipeline._mirroring import MIRROR_IS_DOWN
 from aip_pipeline._report import IngestReport
 from aip_pipeline.cli._json_log import json_log
 from aip_pipeline.cli._main import INTERRUPTED, fail
@@ -216,13 +217,7 @@ class _Stopper:
             return
         self._run.drain()
         asyncio.get_running_loop().call_later(self._drain_s, self._stop)
-        told = "stopping: finishing what is in flight; Ctrl-C again to stop now"
-        if self._run.sample(0.0).outage:
-            told = (
-                "stopping: the server is down, so only an answer that is on its way is "
-                "waited for; run the same command again to go on"
-            )
-        self._progress.say(told)
+        self._progress.say(f"stopping: {_what_is_awaited(self._run)}")
 
     def _stop(self) -> None:
         self.stopped = True
@@ -235,3 +230,17 @@ class _Stopper:
         if self._as_json:
             print_report(self._run.report, CUT_SHORT)
         self._progress.leave(INTERRUPTED)
+
+
+def _what_is_awaited(run: Ingestion) -> str:
+    """Say what a run that is to end still waits for."""
+    if run.waits_for == MIRROR_IS_DOWN:
+        down = "all that was read is stored, but the mirror is down"
+    elif run.sample(0.0).outage:
+        down = "the server is down"
+    else:
+        return "finishing what is in flight; Ctrl-C again to stop now"
+    return (
+        f"{down}, so only an answer that is on its way is waited for; run the same "
+        "command again to go on"
+    )

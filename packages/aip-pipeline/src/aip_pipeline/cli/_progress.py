@@ -202,7 +202,7 @@ def _tell_vanished(run: Ingestion) -> None:
         )
     elif run.vanished.vanished:
         hint = "" if run.settings.prune else " (--prune removes what has vanished)"
-        print_line(f"  vanished, and still answering: {run.vanished.told()}{hint}")
+        print_line(f"  vanished, and {run.vanished.state}: {run.vanished.told()}{hint}")
 
 
 def _next_step(run: Ingestion) -> str:

@@ -76,6 +76,11 @@ class PineconeMirror:
         stats = None if self._client is None else self._client.stats
         return stats is not None and stats.in_flight > stats.probes
 
+    @property
+    def outage(self) -> bool:
+        """Whether the server is down, so that requests only probe it."""
+        return self._client is not None and self._client.stats.outage
+
     async def upsert(self, rows: Sequence[MirrorRow]) -> None:
         """Send *rows* in as many requests as their size asks for, all at once.
 
