@@ -101,6 +101,20 @@ def test_refuses_a_changed_file(tmp_path: Path, change: str) -> None:
         next(open_records(path, cursor=cursor))
 
 
+def test_a_changed_archive_is_refused_before_its_old_places_are_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "data.jsonl.gz"
+    path.write_bytes(members(LINES))
+    with open_records(path) as records:
+        *_, last = records
+        cursor = records.cursor(last)
+    assert cursor["packed"]
+    path.write_bytes(gzip.compress(LINES[::-1]))
+    with pytest.raises(ChangedError, match="changed since the cursor was made"):
+        next(open_records(path, cursor=cursor))
+
+
 def test_a_start_beside_a_cursor_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_bytes(LINES)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -36,6 +37,7 @@ from aip_readers import (
 )
 from aip_readers._codecs import codec_of
 from aip_readers._members import MemberStream
+from aip_readers._reader import _CURSOR
 
 
 @pytest.fixture
@@ -65,8 +67,10 @@ def test_settings_that_make_no_sense_are_refused(path: Path) -> None:
         read_lines(path, start=-1)
     with pytest.raises(ValueError, match=r"on_error must be .* not 'ignore'"):
         read_lines(path, on_error="ignore")  # type: ignore[arg-type]  # a mistake
-    with pytest.raises(ValueError, match="no cursor: take one from a reader"):
-        open_records(path, cursor={"offset": 1})  # type: ignore[arg-type]  # the same
+    mistakes: tuple[Any, ...] = {"offset": 1}, [], "17", dict.fromkeys(_CURSOR, "1")
+    for wrong in mistakes:
+        with pytest.raises(ValueError, match="no cursor: take one from a reader"):
+            open_records(path, cursor=wrong)
     with pytest.raises(ValueError, match="keep must be at least 0, not -1"):
         ErrorReport(keep=-1)
 

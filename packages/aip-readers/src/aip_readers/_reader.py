@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import chain
 
-from ._codecs import Member
 from ._errors import OpenError
 from ._files import Path, absolute
 from ._limits import Limits
@@ -21,7 +20,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ON_ERROR = "raise", "skip", "replace"
-_CURSOR = {"offset", "line", "packed", "unpacked", "size", "time_ns", "head_crc"}
+_CURSOR = "offset", "line", "packed", "unpacked", "size", "time_ns", "head_crc"
+
+
+def _is_cursor(value: object) -> bool:
+    """Tell whether *value* is what ``cursor()`` returned, be it by way of JSON."""
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), int) for name in _CURSOR
+    )
 
 
 class Asked(NamedTuple):
@@ -66,7 +72,7 @@ class Reader(Generic[T]):
         if not callable(asked.on_error) and asked.on_error not in _ON_ERROR:
             said = f"{', '.join(_ON_ERROR)} or a function, not {asked.on_error!r}"
             raise ValueError(f"on_error must be {said}")
-        if cursor is not None and not cursor.keys() >= _CURSOR:
+        if cursor is not None and not _is_cursor(cursor):
             raise ValueError("this is no cursor: take one from a reader's cursor()")
         self.source = absolute(path)
         self.path = path
@@ -83,21 +89,9 @@ class Reader(Generic[T]):
         self._items: Iterator[T] | None = None
 
     def _opened(self) -> ByteSource:
-        cursor, member = self._cursor, Member(0, 0)
-        if cursor is None:
-            return ByteSource(self.path, limits=self.limits, start=self.start)
-        from ._cursor import verify  # noqa: PLC0415  # most readers have no cursor
-
-        member = Member(cursor["packed"], cursor["unpacked"])
-        source = ByteSource(
-            self.path, limits=self.limits, start=self.start, member=member
+        return ByteSource(
+            self.path, limits=self.limits, start=self.start, cursor=self._cursor
         )
-        try:
-            verify(source, cursor)
-        except BaseException:
-            source.close()
-            raise
-        return source
 
     def _run(self) -> Generator[Any, None, None]:
         source = self._bytes = self._opened()

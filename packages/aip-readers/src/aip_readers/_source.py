@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._members import MemberStream
+    from ._types import Cursor
 
 BLOCK = 64 * 1024
 HEAD = 512
@@ -41,7 +42,7 @@ class ByteSource:
         *,
         limits: Limits,
         start: int | None = None,
-        member: Member = Member(0, 0),  # noqa: B008  # immutable
+        cursor: Cursor | None = None,
     ) -> None:
         self.name = absolute(path)
         self.path = path
@@ -60,19 +61,26 @@ class ByteSource:
         self._file = open_raw(path)
         self.bytes_total = self._file.size
         try:
-            self._begin(start or 0, member)
+            self._begin(start or 0, cursor)
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, start: int, member: Member) -> None:
+    def _begin(self, start: int, cursor: Cursor | None) -> None:
         """Find the compression by the first bytes, whatever the suffix says."""
+        member = Member(0, 0)
         while len(self._ahead) < MAGIC_BYTES:
             block = self._raw(HEAD)
             if not block:
                 break
             self._ahead += block
         self._head = self._ahead[:HEAD]
+        if cursor is not None:
+            from ._cursor import verify  # noqa: PLC0415  # most readers have no cursor
+
+            # Before going there: in another file that place means nothing.
+            verify(self, cursor)
+            member = Member(cursor["packed"], cursor["unpacked"])
         seekable = self._seekable = self._file.seek(self._at)
         codec = codec_of(self._ahead, source=self.name, seekable=seekable)
         if codec is None:
