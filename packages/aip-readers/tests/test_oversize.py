@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,60 @@ def test_a_large_document_is_refused(tmp_path: Path) -> None:
 def test_refuses_an_unknown_policy() -> None:
     with pytest.raises(ValueError, match="on_oversize must be one of"):
         Limits(on_oversize="drop")  # type: ignore[arg-type]  # what a caller may write
+
+
+@pytest.mark.parametrize("policy", ["error", "skip", "truncate", "split"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-32-be", "gbk"])
+@pytest.mark.parametrize("block", [1, 2, 3, 4, 5, 64])
+def test_a_line_end_is_no_part_of_what_is_too_long(
+    tmp_path: Path, policy: OnOversize, encoding: str, block: int
+) -> None:
+    path = tmp_path / "ends.txt"
+    path.write_bytes("abc\r\ndef\nabc\r\n\r\nabc\r".encode(encoding))
+    unit = len("a".encode(encoding))
+    errors: list[ReadError] = []
+    reader = read_lines(
+        path,
+        block,
+        limits=limits(policy, 3 * unit),
+        encoding=encoding,
+        on_error=errors.append,
+    )
+    # What no line end follows is the line's own.
+    last = {"truncate": ["abc"], "split": ["abc", "\r"]}.get(policy, [])
+    assert list(reader) == ["abc", "def", "abc", "", *last]
+    assert [error.line for error in errors] == ([5] if policy == "error" else [])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    text=st.text("aé\r\n", max_size=60),
+    size=st.integers(4, 9),
+    policy=st.sampled_from(["error", "skip", "truncate", "split"]),
+    encoding=st.sampled_from(["utf-8", "utf-16-le", "gbk"]),
+)
+def test_a_cursor_goes_on_after_what_is_left_of_a_long_line(
+    tmp_path_factory: pytest.TempPathFactory,
+    text: str,
+    size: int,
+    policy: OnOversize,
+    encoding: str,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "goes-on.txt"
+    path.write_bytes(text.encode(encoding))
+    read = partial(
+        open_records,
+        path,
+        format="lines",
+        limits=limits(policy, size),
+        encoding=encoding,
+        on_error="skip",
+    )
+    with read() as records:
+        whole = list(records)
+        cursors = list(map(records.cursor, whole))
+    for at, cursor in enumerate(cursors):
+        assert list(read(cursor=cursor)) == whole[at + 1 :]
 
 
 @pytest.mark.parametrize("policy", ["error", "skip", "truncate", "split"])

@@ -20,11 +20,11 @@ def positive(name: str, value: int) -> int:
 class Limits:
     """Bound one record, the decompression ratio, the whole source, and JSON depth.
 
-    A line longer than ``max_record_bytes`` is an ``OversizeError`` ("error"), passed
-    over in silence ("skip"), cut short ("truncate"), or given in several records
-    ("split"); other formats know "error" and "skip". ``max_ratio`` is decompressed
-    bytes over compressed bytes; the first MiB is free. ``max_bytes`` (None: no bound)
-    counts decompressed bytes. Frozen.
+    A line longer than ``max_record_bytes`` (without its end) is an ``OversizeError``
+    ("error"), passed over in silence ("skip"), cut short ("truncate"), or given in
+    several records ("split"); other formats know "error" and "skip". ``max_ratio`` is
+    decompressed bytes over compressed bytes; the first MiB is free. ``max_bytes``
+    (None: no bound) counts decompressed bytes. Frozen.
 
     >>> Limits(max_record_bytes=0)
     Traceback (most recent call last):

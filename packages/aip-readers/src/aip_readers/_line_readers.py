@@ -110,6 +110,7 @@ class LineReader(Reader[Record]):
             line=self._line,
             on_error=self._on_error,
             encoding=self._encoding,
+            after_record=self._cursor is not None,
         )
         for batch in lines.batches():
             texts = None if batch.spans else _whole_text(batch)

@@ -89,6 +89,7 @@ class LineSource:
         on_error: OnError = "raise",
         encoding: str = "utf-8",
         size: int = BLOCK,
+        after_record: bool = False,
     ) -> None:
         self.source = source
         self._size = size
@@ -97,7 +98,9 @@ class LineSource:
         self.max_bytes = limits.max_record_bytes
         self.policy = limits.on_oversize
         self._line = line
-        self._begun = not source.goes_on
+        # What a record was truncated to is not where its line ends.
+        self._is_within = after_record and self.policy == "truncate"
+        self._begun = not source.goes_on or self._is_within
         self._at = source.position
         self._encoding = canonical(encoding)
 
@@ -122,6 +125,7 @@ class LineSource:
             at=self._at,
             line=self._line,
             begun=self._begun,
+            within=self._is_within,
             limits=self._limits,
             on_error=self._on_error,
         )
@@ -133,7 +137,7 @@ class LineSource:
         if not self._begun:
             blocks = self._after_line_end(blocks)
         carry: list[bytes] = []
-        held, passing = 0, False
+        held, passing = 0, self._is_within
         # Not for, which would hold the block while its lines are used.
         while (block := next(blocks, None)) is not None:
             if passing:
@@ -148,7 +152,7 @@ class LineSource:
             if block:
                 carry.append(block)
                 held += len(block)
-            if held > self.max_bytes:
+            if held - block.endswith(b"\r") > self.max_bytes:
                 if self.policy in {"error", "skip"}:
                     carry.clear()  # not joined: that would hold the line twice
                     self._drop(held)
@@ -159,7 +163,14 @@ class LineSource:
                 rest, passing = yield from self._too_long(carry.pop())
                 carry, held = [rest] if rest else [], len(rest)
         if held:
-            data = b"".join(carry)
+            yield from self._last(b"".join(carry))
+
+    def _last(self, data: bytes) -> Iterator[LineBatch]:
+        r"""Yield a line that no line end follows, so that a ``\r`` is its own."""
+        passing = False
+        if len(data) > self.max_bytes:
+            data, passing = yield from self._too_long(data, ended=False)
+        if not passing:
             yield LineBatch(data, self._at, self._line, ended=False)
 
     def _after_line_end(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -196,7 +207,7 @@ class LineSource:
             return
         for line in lines:
             rest, passing = line, False
-            if len(line) > self.max_bytes:
+            if len(line) - line.endswith(b"\r") > self.max_bytes:
                 rest, passing = yield from self._too_long(line)
             if not passing:
                 yield LineBatch(rest, self._at, self._line)
@@ -204,13 +215,18 @@ class LineSource:
             self._at += 1
             self._line += 1
 
-    def _too_long(self, data: bytes) -> Generator[LineBatch, None, tuple[bytes, bool]]:
-        """Apply the policy; return what is left of the line, and whether to drop it."""
+    def _too_long(
+        self, data: bytes, *, ended: bool = True
+    ) -> Generator[LineBatch, None, tuple[bytes, bool]]:
+        r"""Apply the policy; return what is left of the line, and whether to drop it.
+
+        A ``\r`` at the end is not counted, unless it is known to be no line end's.
+        """
         at, line = self._at, self._line
         if self.policy in {"error", "skip"}:
             self._drop(len(data))
             return b"", True
-        while len(data) > self.max_bytes:
+        while len(data) - (ended and data.endswith(b"\r")) > self.max_bytes:
             cut = _code_point_before(data, self.max_bytes)
             piece = LineBatch(data[:cut], self._at, line, ended=False)
             after, data = at + len(data), data[cut:]

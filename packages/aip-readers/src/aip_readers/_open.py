@@ -38,7 +38,8 @@ def open_records(
     have theirs, standard input is JSONL, anything else is text. *start* and
     *start_line* are the byte and the line of an earlier record or chunk to go on from
     (a *start* of 0 is after an empty first line, None the beginning); a *cursor* says
-    the same, and knows its file. To HTML, PDF and Parquet a *start* is nothing.
+    the same, knows its file, and leaves out the rest of a line that was truncated.
+    To HTML, PDF and Parquet a *start* is nothing.
     """
     if format not in get_args(Format):
         known = ", ".join(get_args(Format))

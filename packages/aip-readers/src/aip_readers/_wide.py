@@ -37,6 +37,7 @@ class WideLines:
         at: int,
         line: int,
         begun: bool,
+        within: bool = False,
         limits: Limits,
         on_error: OnError,
     ) -> None:
@@ -48,14 +49,17 @@ class WideLines:
         self._at = at
         self._line = line
         self._begun = begun
-        self._max_bytes = limits.max_record_bytes
+        # Whether the rest of a line that was truncated comes first.
+        self._is_within = within
+        # A unit is the least that there is of a line.
+        self._max_bytes = max(limits.max_record_bytes, len(self._end))
         self._policy = limits.on_oversize
         self._on_error = on_error
 
     def lines(self, blocks: Iterable[bytes]) -> Iterator[WideLine]:
         """Yield the good lines of a source that comes in *blocks*."""
         width = len(self._end)
-        held, searched, passing = bytearray(), 0, False
+        held, searched, passing = bytearray(), 0, self._is_within
         for block in blocks:
             held += block
             while (end := self._find_end(held, searched)) >= 0:
@@ -74,6 +78,8 @@ class WideLines:
                 self._at += whole
                 del held[:whole]
             searched = len(held) - len(held) % width
+        if held and not passing and self._is_too_long(held, ended=False):
+            held, passing = yield from self._too_long(held, ended=False)
         if held and not passing:
             yield from self._good(bytes(held))
 
@@ -83,9 +89,12 @@ class WideLines:
             at = held.find(self._end, at + 1)
         return at
 
-    def _is_too_long(self, held: bytearray) -> bool:
-        # A part of a unit may be a part of the line's end.
-        return len(held) - len(held) % len(self._end) > self._max_bytes
+    def _is_too_long(self, held: bytearray, *, ended: bool = True) -> bool:
+        # A part of a unit may be a part of the line's end, and so may a return.
+        size = len(held) - len(held) % len(self._end)
+        if ended and held.endswith(self._return, 0, size):
+            size -= len(self._return)
+        return size > self._max_bytes
 
     def _whole(self, data: bytes) -> Iterator[WideLine]:
         """Yield one line whose end was found, or what the policy leaves of it."""
@@ -96,7 +105,7 @@ class WideLines:
             self._at += len(data)
             return
         self._begun = True
-        if len(data) > self._max_bytes:
+        if len(bare) > self._max_bytes:
             held, passing = yield from self._too_long(bytearray(data))
             if passing:
                 self._at += len(held)
@@ -107,7 +116,7 @@ class WideLines:
         self._at += len(data)
 
     def _too_long(
-        self, held: bytearray
+        self, held: bytearray, *, ended: bool = True
     ) -> Generator[WideLine, None, tuple[bytearray, bool]]:
         """Apply the policy; return what is left of the line, and whether to drop it."""
         self._begun = True
@@ -116,7 +125,7 @@ class WideLines:
             error = OversizeError(self._source, self._at, self._line, reason)
             settle(error, self._on_error)
         elif self._policy != "skip":
-            while self._is_too_long(held):
+            while self._is_too_long(held, ended=ended):
                 piece = self._piece(held)
                 yield from self._good(piece)
                 self._at += len(piece)
