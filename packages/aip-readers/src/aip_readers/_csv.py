@@ -137,6 +137,10 @@ class CsvReader(Reader[Record]):
         self._id_field = asked.id_field
         self._delimiter = delimiter
 
+    def _place_after(self, record: Record) -> tuple[int, int]:
+        fields = record.text, *record.metadata.values()
+        return record.end, record.line + sum(text.count("\n") for text in fields)
+
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
         field, id_field = self._text_field, self._id_field
         table = _Table(

@@ -96,6 +96,9 @@ class RowSource:
             if fields is None:
                 return
             row, self._row = self._row, _Held()
+            if b"\r\n" in row.data:
+                # The parser was fed lines that all end in \n: what is quoted is exact.
+                fields = next(csv.reader([row.text()], delimiter=self._delimiter))
             if fields:
                 yield Row(fields, row.start, row.end, row.line)
 
@@ -107,7 +110,9 @@ class RowSource:
             if raw is None:
                 return
             row = self._row
-            row.add(raw)
+            if not row.add(raw):
+                # A line of the row was passed over: so is the row.
+                raise _ToldError
             if len(row.data) > limit:
                 reason = f"the row holds more than max_record_bytes={limit}"
                 raise OversizeError(self._name, row.start, row.line, reason)
@@ -148,17 +153,24 @@ class _Held:
         # Where a line does not follow the one before: lines between were passed over.
         self._jumps: dict[int, tuple[int, int]] = {}
 
-    def add(self, raw: RawLine) -> None:
-        """Take one more line."""
+    def add(self, raw: RawLine) -> bool:
+        """Take one more line; return whether it follows the one before."""
+        follows = True
         if not self.line:
             self.start, self.line, self._encoding = raw.start, raw.line, raw.encoding
         else:
             unit, gap = self._bytes(b"\n"), raw.start - self.end
             self.data += b"\r\n" if gap == 2 * unit else b"\n"
-            if gap not in {unit, 2 * unit}:
+            follows = gap in {unit, 2 * unit}
+            if not follows:
                 self._jumps[len(self.data)] = raw.start, raw.line
         self.data += raw.data
         self.end = raw.end
+        return follows
+
+    def text(self) -> str:
+        """Return the whole row, in which U+FFFD was wanted for what is not text."""
+        return replaced(RawLine(bytes(self.data), self.start, self.end, self.line))
 
     def after_first(self) -> Iterator[RawLine]:
         """Yield the lines again, but for the first."""
