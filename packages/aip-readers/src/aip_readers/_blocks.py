@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from ._errors import TruncatedError
 from ._files import Path
 from ._limits import Limits, positive
@@ -58,7 +60,7 @@ def reread(source: Path, start: int, end: int) -> bytes:
     """
     if not 0 <= start <= end:
         raise ValueError(f"a span needs 0 <= start <= end, not [{start}, {end})")
-    parts: list[bytes] = []
+    data = BytesIO()  # blocks may be short, and then take more than their bytes
     missing = end - start
     with FileChunkIterator(source, start=start) as blocks:
         while missing:
@@ -66,6 +68,6 @@ def reread(source: Path, start: int, end: int) -> bytes:
             if not block:
                 reason = f"the source ends before byte {end}"
                 raise TruncatedError(blocks.source, end - missing, None, reason)
-            parts.append(block)
+            data.write(block)
             missing -= len(block)
-    return b"".join(parts)
+    return data.getvalue()

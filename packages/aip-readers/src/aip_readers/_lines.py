@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from ._types import OnError
 
+_SMALL = 16 * 1024
+"""Bytes of blocks that are joined before their line is whole."""
+
 
 class RawLine(NamedTuple):
     """One line without its end, in UTF-8, and the bytes of the source it is."""
@@ -152,6 +155,10 @@ class LineSource:
             if block:
                 carry.append(block)
                 held += len(block)
+                while len(carry) > 1 and len(carry[-2]) <= len(carry[-1]) < _SMALL:
+                    # Beside its bytes a block takes 33: those of a pipe or of short
+                    # members would take many times their line.
+                    carry[-2:] = [carry[-2] + carry[-1]]
             if held - block.endswith(b"\r") > self.max_bytes:
                 if self.policy in {"error", "skip"}:
                     carry.clear()  # not joined: that would hold the line twice
