@@ -165,3 +165,14 @@ def test_nothing_is_dropped_in_silence(
     has_mark = data[:1] in {b"\xff", b"\xfe", b"\xef", b"\0"}
     assert has_mark or bool(gaps) == bool(starts)
     assert has_mark or starts <= gaps
+
+
+def test_korean_letters_that_would_be_one_syllable_keep_their_bytes(path: Path) -> None:
+    path.write_bytes(b"\xa4\xd4\xa4\xa1\xa4\xbf\xa4\xd4 \xb0\xa1 next line")
+    for size in 1, 3, 7, 100:
+        pieces = read_chunks(path, size, encoding="euc-kr").records()
+        chunks = list(split(pieces, size=9, overlap=0))
+        assert [chunk.text for chunk in chunks] == ["ㅤㄱㅏㅤ 가", "next line"]
+        for chunk in chunks:
+            raw = reread(path, chunk.start, chunk.end)
+            assert raw.decode("cp949") == chunk.text

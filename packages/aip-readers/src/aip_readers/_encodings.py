@@ -26,6 +26,9 @@ _DECODERS: dict[str, Decode] = {
     "utf-32-be": codecs.utf_32_be_decode,
 }
 _WITHOUT_MARK = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
+# Python's euc_kr makes one syllable of eight bytes that others read as four letters;
+# cp949 has all the rest of it.
+_EXACT = {"euc_kr": "cp949"}
 # Those that keep a state, or turn one sequence of bytes into several code points, or
 # several sequences into one code point, or anything into a lone surrogate.
 _INEXACT = (
@@ -49,7 +52,7 @@ def canonical(name: str) -> str:
         known = codecs.lookup(name).name
     except LookupError:
         raise ValueError(f"encoding {name!r} is not known to Python") from None
-    known = _WITHOUT_MARK.get(known, known)
+    known = _WITHOUT_MARK.get(known) or _EXACT.get(known, known)
     if known.startswith(_INEXACT) or not codecs.lookup(known)._is_text_encoding:  # noqa: SLF001  # the only way to ask
         raise ValueError(f"encoding {name!r} has no exact byte offsets")
     return known
