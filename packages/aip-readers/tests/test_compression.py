@@ -19,10 +19,12 @@ from aip_readers import (
     CorruptError,
     FileChunkIterator,
     LimitError,
+    Limits,
     MissingExtraError,
     ReadError,
     TruncatedError,
     open_records,
+    read_lines,
     reread,
 )
 
@@ -111,6 +113,15 @@ def test_rereads_and_resumes_in_compressed_bytes(tmp_path: Path, pack: Pack) -> 
     assert reread(path, 29_990, 30_010) == text[29_990:30_010]
     rest = open_records(path, start=40_000, format="lines")
     assert next(rest).text == text[40_000:].split(b"\n")[0].decode()
+
+
+def test_what_was_read_with_limits_of_its_own_is_reread_with_them(path: Path) -> None:
+    path.write_bytes(gzip.compress(b"0" * 20_000_000 + b"\nlast\n"))
+    limits = Limits(max_ratio=2000, max_record_bytes=30_000_000)
+    *_, last = read_lines(path, limits=limits).records()
+    assert reread(path, last.start, last.end, limits=limits) == b"last"
+    with pytest.raises(LimitError, match="max_ratio=250"):
+        reread(path, last.start, last.end)
 
 
 def test_skippable_zstd_frames_are_skipped(path: Path) -> None:

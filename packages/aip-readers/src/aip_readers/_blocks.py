@@ -52,17 +52,20 @@ class FileChunkIterator(Reader[bytes]):
         return self._items
 
 
-def reread(source: Path, start: int, end: int) -> bytes:
+def reread(
+    source: Path, start: int, end: int, *, limits: Limits | None = None
+) -> bytes:
     """Return the exact raw bytes ``[start, end)`` of the decompressed source.
 
     Holds the span. Seeks in a plain file; decompresses up to *start* otherwise. Raises
-    ``TruncatedError`` when the source has become shorter than *end*.
+    ``TruncatedError`` when the source has become shorter than *end*. Where the source
+    was read with *limits* of its own, they are needed again.
     """
     if not 0 <= start <= end:
         raise ValueError(f"a span needs 0 <= start <= end, not [{start}, {end})")
     data = BytesIO()  # blocks may be short, and then take more than their bytes
     missing = end - start
-    with FileChunkIterator(source, start=start) as blocks:
+    with FileChunkIterator(source, limits=limits, start=start) as blocks:
         while missing:
             block = next(blocks, b"")[:missing]
             if not block:
