@@ -166,3 +166,19 @@ def test_a_link_to_itself_is_passed_over(tree: Path) -> None:
     (tree / "loop.txt").symlink_to(tree / "loop.txt")
     assert names(tree, ".") == ALL
     assert names(tree, "*.txt") == ["b.txt"]
+
+
+def test_folders_may_nest_more_deeply_than_calls(tmp_path: Path) -> None:
+    folders = [str(tmp_path) + "/a" * depth for depth in range(1, 1101)]
+    for folder in folders:
+        os.mkdir(folder)  # noqa: PTH102  # Path takes a second for these
+    path = f"{folders[-1]}/x.txt"
+    Path(path).touch()
+    try:
+        assert list(discover(tmp_path)) == [path]
+        assert list(discover(tmp_path / "**" / "*.txt")) == [path]
+    finally:
+        # What pytest cleans up with goes down by recursion.
+        Path(path).unlink()
+        for folder in reversed(folders):
+            os.rmdir(folder)  # noqa: PTH106  # as above

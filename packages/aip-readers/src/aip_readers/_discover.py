@@ -155,11 +155,16 @@ def _passed_over(name: str) -> bool:
 def _walk(
     entries: list[os.DirEntry[str]], on_error: OnError, on_unknown: _OnUnknown
 ) -> Iterator[str]:
-    for entry in entries:
-        if _passed_over(entry.name):
+    # Without recursion: folders may nest more deeply than calls.
+    on_the_way = [iter(entries)]
+    while on_the_way:
+        entry = next(on_the_way[-1], None)
+        if entry is None:
+            on_the_way.pop()
+        elif _passed_over(entry.name):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(_listed(entry.path, on_error), on_error, on_unknown)
+        elif entry.is_dir(follow_symlinks=False):
+            on_the_way.append(iter(_listed(entry.path, on_error)))
         elif not _is_file(entry):
             continue
         elif is_known(entry.name):
@@ -202,12 +207,18 @@ def _glob(pattern: str, on_error: OnError) -> Iterator[str]:
 def _matches(folder: str, states: list[_State], on_error: OnError) -> Iterator[str]:
     if not os.path.isdir(folder):
         return
-    for entry in _listed(folder, on_error):
+    on_the_way = [(iter(_listed(folder, on_error)), states)]
+    while on_the_way:
+        entries, states = on_the_way[-1]
+        entry = next(entries, None)
+        if entry is None:
+            on_the_way.pop()
+            continue
         after = [rest for state in states for rest in _after(entry.name, state)]
         if entry.is_dir(follow_symlinks=False):
             below = [rest for rest in after if rest]
             if below:
-                yield from _matches(entry.path, below, on_error)
+                on_the_way.append((iter(_listed(entry.path, on_error)), below))
         elif any(map(_is_done, after)) and _is_file(entry):
             yield entry.path
 
