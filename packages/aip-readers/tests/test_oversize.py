@@ -18,6 +18,7 @@ from aip_readers import (
     read_html,
     read_jsonl,
     read_lines,
+    read_pdf,
     reread,
 )
 from aip_readers._types import OnOversize
@@ -119,6 +120,21 @@ def test_a_large_document_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OversizeError):
         list(read_html(path, limits=limits("error")))
     assert list(read_html(path, limits=limits("error"), on_error="skip")) == []
+
+
+def test_rows_and_documents_are_skipped_in_silence_too(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    silent = limits("skip", 50)
+    path.write_text('id,text\n1,"a,b\n' + "c,d\n" * 20 + '"\n2,e\n')
+    report = ErrorReport()
+    rows = open_records(path, format="csv", limits=silent, on_error=report)
+    assert [row.text for row in rows] == ["d"] * 20 + ["e"]
+    assert report.kinds == {"ParseError": 1}  # the quote alone in its line
+    path.write_text("<p>word " * 10)
+    assert list(read_html(path, limits=silent)) == []
+    pytest.importorskip("pypdfium2", reason="needs the extra pdf")
+    path.write_bytes(b"%PDF-1.4" + bytes(50))
+    assert list(read_pdf(path, limits=silent)) == []
 
 
 def test_refuses_an_unknown_policy() -> None:

@@ -206,6 +206,28 @@ def test_a_row_group_that_would_swell_is_passed_over_and_counted(
     assert "max_ratio=3" in errors[1].reason
 
 
+def test_a_row_of_parquet_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "long.parquet"
+    texts = ["a", "é" * 500, "b", "é" * 501, "c"]
+    tags = [["x"], [], ["y" * 999, "zz"], None, ["y" * 999]]
+    raw = [b"", b"", b"", b"", b"z"]
+    parquet.write_table(pa.table({"text": texts, "tags": tags, "raw": raw}), path)
+    limits = Limits(max_record_bytes=1001)
+    report = ErrorReport()
+    found = list(read_parquet(path, limits=limits, on_error=report))
+    assert [row["text"] for row in found] == ["a", "é" * 500, "c"]
+    assert [(type(error), error.line) for error in report.first] == [
+        (OversizeError, 3),
+        (OversizeError, 4),
+    ]
+    with pytest.raises(OversizeError, match="row 3 holds more than max_record_bytes"):
+        list(open_records(path, limits=limits))
+    silent = Limits(max_record_bytes=1001, on_oversize="skip")
+    assert list(read_parquet(path, limits=silent)) == found
+
+
 def parquet_file(path: Path) -> Path:
     pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -30,7 +30,7 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ._types import OnError
+    from ._types import OnError, OnOversize
 
 
 class ReadError(Exception):
@@ -154,3 +154,11 @@ def settle(error: ReadError, on_error: OnError) -> bool:
     if on_error != "skip" or not isinstance(error, RecordError | EncodingError):
         raise error
     return False
+
+
+def settle_oversize(
+    error: OversizeError, policy: OnOversize, on_error: OnError
+) -> None:
+    """Settle a record that is too long, unless it is passed over in silence."""
+    if policy != "skip":
+        settle(error, on_error)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._errors import OversizeError, settle
+from ._errors import OversizeError, settle_oversize
 from ._files import Path
 from ._limits import Limits
 from ._reader import Asked, Reader
@@ -182,7 +182,7 @@ class HtmlReader(Reader[Record]):
             if end > limit:
                 reason = f"the document holds more than max_record_bytes={limit}"
                 error = OversizeError(self.source, 0, 1, reason)
-                settle(error, self._on_error)
+                settle_oversize(error, self.limits.on_oversize, self._on_error)
                 return
         body, title = text_of_html("".join(parts))
         metadata = {"title": " ".join(title.split())} if title.strip() else {}

@@ -15,6 +15,7 @@ from ._errors import (
     RecordError,
     no_column,
     settle,
+    settle_oversize,
 )
 from ._files import Path
 from ._limits import Limits
@@ -39,22 +40,42 @@ class _Group:
         self.n_rows = int(meta.num_rows)
         self._file, self._number = file, number
 
-    def rows(self) -> Iterator[tuple[dict[str, Any] | None, bool]]:
-        """Yield each row, and whether it is as it stands in the file.
+    def rows(self, max_bytes: int) -> Iterator[tuple[dict[str, Any] | None, bool, int]]:
+        """Yield each row, whether it is as it stands in the file, and its bytes.
 
         A row with bytes that are not text has U+FFFD for them; it is None where they
-        are inside a list or a struct.
+        are inside a list or a struct. The bytes of what is surely no more than
+        *max_bytes* are not counted.
         """
-        groups = [self._number]
-        for batch in self._file.iter_batches(BATCH, row_groups=groups):
-            try:
-                values = batch.to_pylist()
-            except UnicodeDecodeError:
-                yield from (_replaced(batch, at) for at in range(batch.num_rows))
-                continue
-            for value in values:
-                clean = safe(value)
-                yield clean, clean == value
+        # As many as are likely to hold no more than one may.
+        likely = max_bytes * self.n_rows // max(1, self.raw_bytes)
+        size, groups = min(BATCH, max(1, likely)), [self._number]
+        for batch in self._file.iter_batches(size, row_groups=groups):
+            may_be_long = batch.get_total_buffer_size() > max_bytes
+            for value, exact in _decoded(batch):
+                yield value, exact, _bytes_in(value) if may_be_long else 0
+
+
+def _decoded(batch: Any) -> Iterator[tuple[dict[str, Any] | None, bool]]:
+    try:
+        values = batch.to_pylist()
+    except UnicodeDecodeError:
+        yield from (_replaced(batch, at) for at in range(batch.num_rows))
+        return
+    for value in values:
+        clean = safe(value)
+        yield clean, clean == value
+
+
+def _bytes_in(value: Any) -> int:
+    """Count the bytes of the texts in a value, and eight for each of the rest."""
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_bytes_in, value.values()))
+    return sum(map(_bytes_in, value)) if isinstance(value, list) else 8
 
 
 def _replaced(batch: Any, at: int) -> tuple[dict[str, Any] | None, bool]:
@@ -124,11 +145,17 @@ class _Table:
         """Yield the rows of a group after the first *begun* of the file."""
         if self._before >= begun + group.n_rows or not self._fits(group):
             return
-        for number, (value, exact) in enumerate(group.rows(), begun + 1):
-            if number > self._before:
-                wanted = exact or self._wanted(group, number)
-                if wanted and value is not None:
-                    yield group, number, value
+        most = self._limits.max_record_bytes
+        for number, row in enumerate(group.rows(most), begun + 1):
+            value, exact, n_bytes = row
+            if number <= self._before:
+                continue
+            if n_bytes > most:
+                reason = f"row {number} holds more than max_record_bytes={most}"
+                error = OversizeError(self._name, group.start, number, reason)
+                settle_oversize(error, self._limits.on_oversize, self._on_error)
+            elif (exact or self._wanted(group, number)) and value is not None:
+                yield group, number, value
 
     def _wanted(self, group: _Group, number: int) -> bool:
         """Settle a row that is not all text; return whether it is wanted."""
@@ -137,7 +164,7 @@ class _Table:
         return settle(error, self._on_error)
 
     def _fits(self, group: _Group) -> bool:
-        """Hold a row group to the ratio and the total, before it is decoded."""
+        """Hold a row group to the ratio, before it is decoded."""
         packed = max(1, group.end - group.start)
         if group.raw_bytes <= max(1 << 20, packed * self._limits.max_ratio):
             return True
@@ -197,7 +224,8 @@ class ParquetReader(Reader[Record]):
 class read_parquet(Reader[dict[str, Any]]):  # noqa: N801  # used as a function
     """Yield the rows of a Parquet file as dictionaries; needs the extra ``parquet``.
 
-    Holds one row group's pages, and 256 rows.
+    Holds one row group's pages, and 256 rows, or as many as are likely to hold no more
+    than ``limits.max_record_bytes``.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from ._errors import (
     ParseError,
     RecordEncodingError,
     settle,
+    settle_oversize,
 )
 from ._files import Path
 from ._limits import Limits
@@ -91,7 +92,7 @@ class PdfReader(Reader[Record]):
             if len(data) > limit:
                 reason = f"the document holds more than max_record_bytes={limit}"
                 error = OversizeError(self.source, 0, 1, reason)
-                settle(error, self._on_error)
+                settle_oversize(error, self.limits.on_oversize, self._on_error)
                 return None
         return bytes(data)
 

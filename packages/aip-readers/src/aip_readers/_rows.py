@@ -114,6 +114,8 @@ class RowSource:
                 # A line of the row was passed over: so is the row.
                 raise _ToldError
             if len(row.data) > limit:
+                if self._limits.on_oversize == "skip":
+                    raise _ToldError
                 reason = f"the row holds more than max_record_bytes={limit}"
                 raise OversizeError(self._name, row.start, row.line, reason)
             yield self._text(raw) + "\n"
@@ -138,7 +140,7 @@ class RowSource:
 
 
 class _ToldError(Exception):
-    """A line is bad, and whoever wants to know was told."""
+    """A row is bad, and whoever wants to know was told."""
 
 
 class _Held:
