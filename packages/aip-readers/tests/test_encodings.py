@@ -128,6 +128,16 @@ def test_detects_an_encoding(path: Path) -> None:
     assert "".join(read_chunks(path, encoding="detect")) == text
 
 
+@pytest.mark.parametrize("block", [1000, 60_000, 65_536, 100_000])
+def test_detection_looks_at_the_same_bytes_whatever_the_blocks(
+    path: Path, block: int
+) -> None:
+    path.write_bytes(b"a line\n" * 9500 + "déjà vu\n".encode("latin-1") * 9000)
+    with pytest.raises(EncodingError) as caught:
+        list(read_chunks(path, block, encoding="detect"))
+    assert caught.value.offset == 66_501
+
+
 def test_detection_without_its_extra_says_what_to_install(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

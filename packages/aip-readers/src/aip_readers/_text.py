@@ -49,7 +49,8 @@ def find_encoding(
     if not name:
         name = encoding
         if encoding == "detect":
-            name = detect(data, source.name, whole=len(data) < wanted)
+            # The same bytes, whatever the blocks.
+            name = detect(data[:wanted], source.name, whole=len(data) < wanted)
     return name, mark, data[mark:]
 
 
