@@ -206,6 +206,35 @@ def test_standard_input_is_jsonl_by_default() -> None:
     assert run(code, gzip.compress(b"a\nb")) == "['a', 'b']\n"
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_standard_input_is_read_from_where_it_is(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"read before\n" + pack(LINE * 900))
+    code = (
+        "from aip_readers import open_records\n"
+        "with open_records('-') as records:\n"
+        "    print(sum(r.text == 'ok' for r in records), records.bytes_total)"
+    )
+    with path.open("rb", buffering=0) as file:
+        file.seek(12)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdin=file, capture_output=True, check=True)
+    assert done.stdout.decode().split() == ["900", str(len(pack(LINE * 900)))]
+
+
+def test_a_file_as_standard_input_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(LINE * 900)
+    with path.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with pytest.raises(OpenError, match="read it from the start"):
+            list(open_records("-", start=14))
+
+
 def test_a_closed_standard_input_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

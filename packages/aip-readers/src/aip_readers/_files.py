@@ -85,8 +85,10 @@ class _Local:
             raise open_error(self._name, error) from error
         # Pipes and /proc files say 0 whatever they hold.
         self._regular = stat.S_ISREG(self._stat.st_mode) and self._stat.st_size > 0
-        self.size = self._stat.st_size if self._regular else None
-        self.direct = self.file if self._regular else None
+        # Whoever started us may have read some of standard input, and of a file.
+        self._begin = self.file.tell() if self._regular and path == STDIN else 0
+        self.size = self._stat.st_size - self._begin if self._regular else None
+        self.direct = self.file if self._regular and not self._begin else None
 
     def read(self, size: int, /) -> bytes:
         try:
@@ -102,7 +104,7 @@ class _Local:
     def seek(self, offset: int, /) -> bool:
         if not self._regular:
             return False
-        self.file.seek(offset)
+        self.file.seek(self._begin + offset)
         return True
 
     def identity(self) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from types import MethodType
 
 from ._codecs import MAGIC_BYTES, Codec, Member, codec_of
 from ._errors import CorruptError, LimitError, OpenError, TruncatedError
-from ._files import Path, absolute, open_error, open_raw
+from ._files import STDIN, Path, absolute, open_error, open_raw
 from ._limits import Limits
 from ._typing import TYPE_CHECKING
 
@@ -130,7 +130,8 @@ class ByteSource:
 
     def beginning(self) -> ByteSource:
         """Open the source once more, for what only its first bytes tell."""
-        if not self._seekable:
+        if not self._seekable or self.name == STDIN:
+            # Opened twice, standard input has one position.
             reason = "it is no file that can be gone on from: read it from the start"
             raise OpenError(self.name, None, None, reason)
         return ByteSource(self.path, limits=self.limits)
