@@ -71,6 +71,10 @@ def test_settings_that_make_no_sense_are_refused(path: Path) -> None:
     for wrong in mistakes:
         with pytest.raises(ValueError, match="no cursor: take one from a reader"):
             open_records(path, cursor=wrong)
+    for field in "max_record_bytes", "max_ratio", "max_depth":
+        for value in None, 0, float("nan"):
+            with pytest.raises(ValueError, match=f"{field} must be at least 1, not"):
+                Limits(**{field: value})  # type: ignore[arg-type]  # the same
     with pytest.raises(ValueError, match="keep must be at least 0, not -1"):
         ErrorReport(keep=-1)
 

@@ -18,6 +18,7 @@ from aip_readers import (
     open_records,
     read_chunks,
     read_csv,
+    read_html,
     read_jsonl,
     read_lines,
     reread,
@@ -115,8 +116,9 @@ def test_a_long_line_in_utf_16_is_reported(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["utf-7", "iso2022_jp", "rot13", "nonsense", "idna"])
 def test_refuses_encodings_without_exact_offsets(path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="encoding"):
-        read_chunks(path, encoding=name)
+    for reader in read_chunks, read_lines, read_jsonl, read_csv, read_html:
+        with pytest.raises(ValueError, match="encoding"):
+            reader(path, encoding=name)
 
 
 def test_detects_an_encoding(path: Path) -> None:

@@ -55,7 +55,8 @@ class Limits:
             "max_depth": max_depth,
         }
         for name, value in given.items():
-            if value is not None and value < 1:
+            is_bound = value is not None or name != "max_bytes"
+            if is_bound and not (value is not None and value >= 1):
                 raise ValueError(f"{name} must be at least 1, not {value!r}")
             object.__setattr__(self, name, value)
         if on_oversize not in ON_OVERSIZE:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import chain
 
-from ._encodings import canonical
 from ._errors import OversizeError, settle
 from ._limits import Limits
 from ._source import BLOCK, ByteSource
@@ -105,7 +104,7 @@ class LineSource:
         self._is_within = after_record and self.policy == "truncate"
         self._begun = not source.goes_on or self._is_within
         self._at = source.position
-        self._encoding = canonical(encoding)
+        self._encoding = encoding
 
     def batches(self) -> Iterator[LineBatch]:
         """Yield the lines, a block's worth at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
+from ._encodings import canonical
 from ._errors import OpenError
 from ._files import Path, absolute
 from ._limits import Limits
@@ -81,7 +82,7 @@ class Reader(Generic[T]):
         self._cursor = cursor
         self._asked = asked
         self._on_error = asked.on_error
-        self._encoding = asked.encoding
+        self._encoding = canonical(asked.encoding)
         self._line = cursor["line"] if cursor else asked.start_line
         self._make = parts
         self._bytes: ByteSource | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from ._encodings import LONGEST, canonical, decoder, detect, marked
+from ._encodings import LONGEST, decoder, detect, marked
 from ._errors import EncodingError, settle
 from ._files import Path
 from ._limits import Limits, positive
@@ -169,7 +169,6 @@ class TextReader(Reader[Record]):
 
     def __init__(self, path: Path, asked: Asked, chunk_size: int = BLOCK) -> None:
         super().__init__(path, self._records, asked)
-        self._encoding = canonical(asked.encoding)
         self._size = positive("chunk_size", chunk_size)
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
@@ -205,7 +204,6 @@ class read_chunks(Reader[str]):  # noqa: N801  # used as a function; closes as a
     ) -> None:
         asked = Asked(limits, on_error, encoding, start)
         super().__init__(path, self._texts, asked)
-        self._encoding = canonical(encoding)
         self._size = positive("chunk_size", chunk_size)
 
     def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
