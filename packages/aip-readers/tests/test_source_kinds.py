@@ -376,6 +376,16 @@ def memory() -> Iterator[object]:
     files.store.clear()
 
 
+def test_no_error_of_a_file_system_shows_a_secret() -> None:
+    pytest.importorskip("fsspec", reason="needs the extra remote")
+    for secret in "user:Word", "user:W@rd":
+        url = f"memory://{secret}@host/none.txt"
+        with pytest.raises(OpenError) as caught:
+            next(read_lines(url))
+        reason = "cannot read memory://***@host/none.txt: /***@host/none.txt"
+        assert str(caught.value) == reason
+
+
 def test_a_url_is_read_through_fsspec(memory: object) -> None:
     del memory
     import fsspec  # noqa: PLC0415  # an extra

@@ -41,7 +41,8 @@ def is_url(name: str) -> bool:
 def _without_secrets(text: str) -> str:
     import re  # noqa: PLC0415  # URLs are rare, and fsspec imports it anyway
 
-    return re.sub(r"(?<=://)[^/@]*@", "***@", text)
+    # Up to the last @ before the path: a password may have one, as it should not.
+    return re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
 
 
 def absolute(path: Path) -> str:
@@ -145,7 +146,7 @@ class _Remote:
     """A file behind a URL; needs the extra ``remote``."""
 
     def __init__(self, url: str) -> None:
-        self._name = absolute(url)
+        self._name, self._url = absolute(url), url
         try:
             import fsspec  # noqa: PLC0415  # an extra is imported where it is used
         except ImportError as error:
@@ -159,10 +160,18 @@ class _Remote:
         try:
             return work()
         except OSError as error:
-            raise open_error(self._name, error) from error
+            reason = self._told(error.strerror or str(error) or type(error).__name__)
+            raise OpenError(self._name, None, None, reason.lower()) from error
         except Exception as error:  # every backend of fsspec has errors of its own
-            reason = f"{type(error).__name__}: {_without_secrets(str(error))}"
+            reason = f"{type(error).__name__}: {self._told(str(error))}"
             raise OpenError(self._name, None, None, reason) from error
+
+    def _told(self, text: str) -> str:
+        """Return what a file system told, without secrets: it may name the URL."""
+        for part in self._url.split("://")[1:]:
+            secret, at, _ = part.partition("/")[0].rpartition("@")
+            text = text.replace(secret + at, "***@") if at else text
+        return _without_secrets(text)
 
     def read(self, size: int, /) -> bytes:
         return bytes(self._tell(lambda: self.file.read(size)))
