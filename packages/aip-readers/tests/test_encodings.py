@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from aip_readers import (
+    Cleaner,
     EncodingError,
     Limits,
     MissingExtraError,
@@ -188,3 +189,19 @@ def test_korean_letters_that_would_be_one_syllable_keep_their_bytes(path: Path) 
         for chunk in chunks:
             raw = reread(path, chunk.start, chunk.end)
             assert raw.decode("cp949") == chunk.text
+
+
+def test_replaced_bytes_are_traced_where_the_encoding_has_no_sign_for_them(
+    path: Path,
+) -> None:
+    path.write_bytes(b"caf\xe9  \x81bar")
+    pieces = read_chunks(path, encoding="cp1252", on_error="replace").records()
+    found = [
+        (piece.text[at], piece.span(at, at + 1))
+        for piece in Cleaner().trace(pieces)
+        for at in range(len(piece.text))
+    ]
+    assert "".join(character for character, _ in found) == "café \ufffdbar"
+    assert [span for _, span in found[3:5]] == [(3, 4), (4, 6)]
+    start, end = found[5][1]
+    assert start == 6 < end <= 10  # its word's, which is no more exact

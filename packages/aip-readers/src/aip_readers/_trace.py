@@ -165,11 +165,16 @@ class _Tracer:
             part, text = text[:left], text[left:]
             exact = exact and (start < 0 or end == first)
             start = first if start < 0 else start
-            size = len(part.encode(self._encoding))
             if left == len(part):
-                exact = exact and first + size == last
+                exact = exact and self._has_own_bytes(part, last - first)
                 end = last
             else:
-                end = first + size
+                end = first + len(part.encode(self._encoding))
                 self._known.appendleft((left - len(part), end, last))
         return start, end, exact
+
+    def _has_own_bytes(self, text: str, n_bytes: int) -> bool:
+        try:
+            return len(text.encode(self._encoding)) == n_bytes
+        except UnicodeEncodeError:
+            return False  # U+FFFD, which few encodings have
