@@ -75,3 +75,11 @@ def test_a_row_of_which_a_line_is_passed_over_is_no_row(
     good = ("x" * 200).encode(encoding)
     path.write_bytes(text.encode(encoding).replace(good, bad))
     assert [record.text for record in read()] == ["c"]
+
+
+def test_a_name_that_comes_twice_hides_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("id,text,text\n1,first,second\n")
+    assert list(read_csv(path)) == [{"id": "1", "text": "first", "text_2": "second"}]
+    record = next(open_records(path, format="csv"))
+    assert (record.text, record.metadata) == ("first", {"id": "1", "text_2": "second"})

@@ -428,6 +428,16 @@ def test_a_url_that_cannot_be_opened_is_one_sentence_without_its_secret(
     assert caught.value.source == "nosuch://***@host/x"
 
 
+def test_what_signs_a_url_is_shown_to_nobody() -> None:
+    url = "https://host/f?key=doc&X-Amz-Credential=AK%2F1&X-Amz-Signature=5ec&sig=ret#x"
+    shown = "https://host/f?key=doc&X-Amz-Credential=***&X-Amz-Signature=***&sig=***#x"
+    assert read_lines(url).source == shown
+    signed = "nosuch://host/x?sig=5ecret"
+    with pytest.raises(OpenError) as caught:
+        list(read_lines(signed))
+    assert "5ecret" not in str(caught.value)
+
+
 def test_a_url_without_the_extra_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

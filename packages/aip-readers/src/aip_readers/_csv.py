@@ -95,7 +95,7 @@ class _Table:
         if reason := no_column(row.fields, self._wanted):
             settle(FieldError(self._name, row.start, row.line, reason), self._on_error)
             raise _NoHeaderError
-        self._names = row.fields
+        self._names = _distinct(row.fields)
 
     def rows(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield every row that has the header's fields."""
@@ -114,6 +114,22 @@ class _Table:
                     settle(error, self._on_error)
         except _NoHeaderError:
             return
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Give each name that comes again a number, so that no column hides another.
+
+    >>> _distinct(["id", "text", "text", "text_2", "text"])
+    ['id', 'text', 'text_3', 'text_2', 'text_4']
+    """
+    taken, found = set(names), []
+    for at, name in enumerate(names):
+        again, number = name, 2
+        while again in taken and name in names[:at]:
+            again, number = f"{name}_{number}", number + 1
+        taken.add(again)
+        found.append(again)
+    return found
 
 
 def _in_header(error: ReadError) -> ReadError:

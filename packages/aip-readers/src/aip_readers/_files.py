@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Path: TypeAlias = str | os.PathLike[str]
 
 STDIN = "-"
+# What signs the URLs of S3, Google Cloud Storage and Azure.
+_SIGNS = (
+    "x-(?:amz|goog)-(?:signature|credential|security-token)"
+    "|awsaccesskeyid|googleaccessid|signature|sig|access_token"
+)
 
 
 def is_url(name: str) -> bool:
@@ -42,7 +47,9 @@ def _without_secrets(text: str) -> str:
     import re  # noqa: PLC0415  # URLs are rare, and fsspec imports it anyway
 
     # Up to the last @ before the path: a password may have one, as it should not.
-    return re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
+    text = re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
+    # Of a signed URL what signs it, but nothing that may tell one file from another.
+    return re.sub(rf"(?i)([?&](?:{_SIGNS})=)[^&#\s]*", r"\1***", text)
 
 
 def absolute(path: Path) -> str:
