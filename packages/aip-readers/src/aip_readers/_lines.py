@@ -152,12 +152,8 @@ class LineSource:
                 yield from self._whole(carry.pop())
                 held = 0
             if block:
-                carry.append(block)
                 held += len(block)
-                while len(carry) > 1 and len(carry[-2]) <= len(carry[-1]) < _SMALL:
-                    # Beside its bytes a block takes 33: those of a pipe or of short
-                    # members would take many times their line.
-                    carry[-2:] = [carry[-2] + carry[-1]]
+                _append(carry, block)
             if held - block.endswith(b"\r") > self.max_bytes:
                 if self.policy in {"error", "skip"}:
                     carry.clear()  # not joined: that would hold the line twice
@@ -255,6 +251,17 @@ class LineSource:
         """Settle a line that is too long."""
         reason = f"the record holds more than max_record_bytes={self.max_bytes}"
         settle(OversizeError(self.source.name, at, line, reason), self._on_error)
+
+
+def _append(carry: list[bytes], block: bytes) -> None:
+    """Add a block to a line, and join the last ones where they are small.
+
+    Beside its bytes a block takes 33: those of a pipe or of short members would take
+    many times their line.
+    """
+    carry.append(block)
+    while len(carry) > 1 and len(carry[-2]) <= len(carry[-1]) < _SMALL:
+        carry[-2:] = [carry[-2] + carry[-1]]
 
 
 def _code_point_before(data: bytes, at: int) -> int:
