@@ -41,6 +41,7 @@ from aip_readers import (
     MissingExtraError,
     OpenError,
     ReadError,
+    Record,
     RecordError,
     split,
 )
@@ -249,34 +250,18 @@ class PageReader:
         page.carried = Counts(*map(sum, zip(page.carried, counts, strict=True)))
 
     def _chunks(self, source: Source, part: Part) -> Iterator[Page]:
-        skip_before, told_before = part.next_ordinal, part.damage_offset
-        settings, stopped = self._settings, self._stop.is_set
+        skip_before, stopped = part.next_ordinal, self._stop.is_set
         self._unopened = False
-        unplaced = count()
-
-        def on_damage(error: ReadError) -> None:
-            if not isinstance(error, RecordError):
-                raise error
-            at = next(unplaced) if error.offset is None else error.offset
-            if at >= told_before:
-                self._damage(error)
-
         try:
             with open_source(
                 source,
-                settings,
-                on_error=on_damage,
+                self._settings,
+                on_error=self._damage_from(part.damage_offset),
                 start=part.resume_offset,
                 start_line=part.resume_line,
             ) as records:
                 resumable = is_resumable(source, records)
-                for chunk in split(
-                    records,
-                    size=settings.chunk_size,
-                    overlap=settings.chunk_overlap,
-                    clean=settings.clean,
-                    first_ordinal=part.resume_ordinal,
-                ):
+                for chunk in self._split(records, part.resume_ordinal):
                     if chunk.ordinal < skip_before:
                         continue
                     if stopped():
@@ -289,6 +274,28 @@ class PageReader:
             self._cannot_open(error)
         except ReadError as error:
             self._damage(error)
+
+    def _damage_from(self, offset: int) -> Callable[[ReadError], None]:
+        """Return what takes a source's damage; what lies before *offset* was told."""
+        unplaced = count()
+
+        def on_damage(error: ReadError) -> None:
+            if not isinstance(error, RecordError):
+                raise error
+            at = next(unplaced) if error.offset is None else error.offset
+            if at >= offset:
+                self._damage(error)
+
+        return on_damage
+
+    def _split(self, records: Iterable[Record], first_ordinal: int) -> Iterator[Chunk]:
+        return split(
+            records,
+            size=self._settings.chunk_size,
+            overlap=self._settings.chunk_overlap,
+            clean=self._settings.clean,
+            first_ordinal=first_ordinal,
+        )
 
     def _add(self, chunk: Chunk, *, resumable: bool) -> bool:
         """Add a chunk to the page; tell whether the page is full."""
