@@ -7,6 +7,7 @@ import math
 from collections import deque
 from typing import TypeAlias
 
+from ._crowd import Crowd
 from ._errors import ClientClosed
 from ._gate import Gate
 from ._limit import Limit
@@ -31,6 +32,7 @@ class Admission:
         gate: when nobody.
 
     Attributes:
+        crowd: how many at once a server takes that answers 429 to the rest.
         closed: whether nobody is let out any more.
         taken: slots in use.
         queued: calls waiting.
@@ -43,6 +45,7 @@ class Admission:
         "_timer",
         "_timer_at",
         "closed",
+        "crowd",
         "gate",
         "limit",
         "pace",
@@ -54,6 +57,7 @@ class Admission:
         self.limit = limit
         self.pace = pace
         self.gate = gate
+        self.crowd = Crowd()
         self.taken = 0
         self.queued = 0
         self._line: deque[_Waiter] = deque()
@@ -62,12 +66,20 @@ class Admission:
         self._timer_at = 0.0
         self.closed = False
 
+    @property
+    def most(self) -> float:
+        """How many may be on the wire now."""
+        return min(self.limit.value, self.crowd.most)
+
     def try_enter(self, now: float, *, cost: float) -> bool:
         """Go now, if nobody waits and nothing forbids it."""
         if self._line or self.gate.shut:
             return False
         if self.taken >= self.limit.value:
             self.limit.full = True
+            return False
+        if self.taken >= self.crowd.most:
+            self.crowd.full = True
             return False
         if self.pace.active:
             if self.pace.wait_s(now) > 0.0:
@@ -128,7 +140,7 @@ class Admission:
                 return
             # A probe of an outage waits for neither slot nor rate.
             if not gate.down and (
-                (self.taken >= self.limit.value and self._crowded(now))
+                (self.taken >= self.most and self._crowded(now))
                 or (pace.active and self._paced(now))
             ):
                 return
@@ -145,6 +157,9 @@ class Admission:
     def _crowded(self, now: float) -> bool:
         """Tell whether all slots stay taken; set the alarm if there will be more."""
         limit = self.limit
+        if self.taken >= self.crowd.most:
+            self.crowd.full = True
+            return True
         next_at = limit.advance(now)
         if self.taken < limit.value:
             return False

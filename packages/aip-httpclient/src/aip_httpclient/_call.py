@@ -241,6 +241,8 @@ class Call:
         wait_s = 0.0
         if failure.early:
             self._fresh = True  # a kept-alive connection was closing: once, elsewhere
+        elif failure.alone:
+            wait_s = self._engine.asked_s(failure) or 0.0
         elif failure.status != _THROTTLED and not self._engine.admission.gate.down:
             # The first time its slot was held for a round trip; that was the wait.
             self._turned_away += 1
@@ -400,7 +402,7 @@ class Call:
                 attempt=self._sent,
                 status=failure.status if failure else status,
                 took_s=took_s,
-                limit=self._engine.admission.limit.value,
+                limit=self._engine.admission.most,
                 error=failure.what if failure else "",
             )
             on_event(event)

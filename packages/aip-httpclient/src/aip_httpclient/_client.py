@@ -191,7 +191,7 @@ class AsyncHttpClient:
         base = self._addresses.base
         where = shown(base) if base else "any address"
         taken = self._engine.admission.taken if self._engine else 0
-        return f"<AsyncHttpClient {where}, {taken}/{self._limit.value:.0f} in flight>"
+        return f"<AsyncHttpClient {where}, {taken}/{self._most():.0f} in flight>"
 
     @property
     def stats(self) -> Stats:
@@ -199,7 +199,7 @@ class AsyncHttpClient:
         tally, engine = self._tally, self._engine
         admission = engine.admission if engine else None
         return Stats(
-            limit=self._limit.value,
+            limit=self._most(),
             in_flight=admission.taken if admission else 0,
             probes=admission.gate.probes if admission else 0,
             queued=admission.queued if admission else 0,
@@ -373,7 +373,10 @@ class AsyncHttpClient:
         )
 
     def _window(self) -> int:
-        return _WINDOWS * math.ceil(self._limit.value)
+        return _WINDOWS * math.ceil(self._most())
+
+    def _most(self) -> float:
+        return self._engine.admission.most if self._engine else self._limit.value
 
     async def _outcome(self, request: Request) -> Outcome:
         try:

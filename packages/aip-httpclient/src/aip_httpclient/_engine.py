@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from ._events import Event, Kind, OnEvent
 from ._hedge import Hedging
 from ._retry_after import retry_after_s
 from ._settings import Retry, StopStrategy
+from ._stated import used_up
 from ._stats import Tally
 from ._timeout import AdaptiveTimeout
 from ._wire import AttemptFailed, Wire
@@ -82,6 +84,13 @@ class Engine:
         admission, rtt_s = self.admission, now - started
         admission.limit.on_success(now, rtt_s=rtt_s, started=started)
         self.tally.latencies_s.append(rtt_s)
+        if admission.crowd.most < math.inf:
+            admission.crowd.on_success(
+                now,
+                started=started,
+                srtt_s=admission.limit.srtt_s,
+                limit=admission.limit.value,
+            )
         self.reached = self.worked = True
         gate = admission.gate
         gate.good_at, gate.in_a_row = now, 0
@@ -116,14 +125,29 @@ class Engine:
             admission.gate.end_probe(now, started=started)
         admission.limit.cohort.lose(started=started)
         if failure.status == _THROTTLED and turned_away(failure):
-            asked_s = self.asked_s(failure)
-            wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s
-            admission.pace.on_429(now, started=started)
-            admission.pace.on_headers(failure.headers, now)
-            srtt_s = admission.limit.srtt_s
-            admission.gate.pause(now + wait_s, breath_s=srtt_s)
+            self._throttled(failure, now, started=started)
         elif untouched(failure):
             admission.pace.taken_in -= 1
+
+    def _throttled(self, failure: AttemptFailed, now: float, *, started: float) -> None:
+        """Find out whether a 429 is about the crowd or the rate, and act on it."""
+        admission = self.admission
+        pace, srtt_s = admission.pace, admission.limit.srtt_s
+        # With a window that is used up it does not matter how many are under way.
+        others = 0 if used_up(failure.headers) else admission.taken - 1
+        meaning = admission.crowd.on_429(
+            now, started=started, others=others, srtt_s=srtt_s
+        )
+        pace.on_headers(failure.headers, now)
+        if meaning == "crowd":
+            # The others fit in: the wait that is asked for is this call's own.
+            failure.alone = True
+            pace.restart()
+            return
+        pace.on_429(now, started=started)
+        asked_s = self.asked_s(failure)
+        wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s
+        admission.gate.pause(now + wait_s, breath_s=srtt_s)
 
     def _overload(self, failure: AttemptFailed, now: float, *, started: float) -> None:
         admission = self.admission
@@ -163,5 +187,5 @@ class Engine:
     def tell_state(self, kind: Kind, now: float, *, error: str = "") -> None:
         """Report a change of the whole client."""
         if self.on_event is not None:
-            limit = self.admission.limit.value
+            limit = self.admission.most
             self.on_event(Event(kind=kind, at_s=now, limit=limit, error=error))

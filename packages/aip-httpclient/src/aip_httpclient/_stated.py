@@ -32,3 +32,14 @@ def stated_limit(headers: Mapping[str, str], kind: str) -> float | None:
         return None
     reset_s = duration_s(headers.get(f"x-ratelimit-reset-{kind}", ""))
     return None if reset_s is not None and reset_s > _LONGER_S else float(text)
+
+
+def used_up(headers: Mapping[str, str]) -> bool:
+    """Tell whether the server states that nothing is left of a limit per window.
+
+    >>> used_up({"x-ratelimit-remaining-tokens": "0"})
+    True
+    """
+    kinds = ("requests", "tokens")
+    left = [headers.get(f"x-ratelimit-remaining-{kind}", "") for kind in kinds]
+    return any(each.strip() == "0" for each in left)

@@ -43,6 +43,7 @@ class AttemptFailed(Exception):
 
     Attributes:
         sent_at: loop time of the send, where an attempt may have had two.
+        alone: whether the wait it asks for is for its own call only.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class AttemptFailed(Exception):
         self.early = early
         self.refused = refused
         self.sent_at = 0.0
+        self.alone = False
 
     def redact(self, redactor: Redactor) -> None:
         """Mask our credentials in what happened; the body is masked when it is kept."""

@@ -55,10 +55,11 @@ class Faults:
         latency: service time before the handler runs, or None for none.
         capacity: requests worked on at once, or None for no limit.
         queue: requests that may wait for capacity under ``overload="shed"``.
-        overload: beyond capacity (and queue) requests are answered 503 at once
-            (``shed``), wait as long as it takes (``hang``), are all worked on, each
-            slower in proportion (``slow``), or in proportion to the square, so that
-            the whole gets less done (``collapse``).
+        overload: beyond capacity (and queue) requests are answered *shed_status* at
+            once (``shed``), wait as long as it takes (``hang``), are all worked on,
+            each slower in proportion (``slow``), or in proportion to the square, so
+            that the whole gets less done (``collapse``).
+        shed_status: 503 or, as many servers of models say it, 429.
         requests_per_window: more are answered 429, with whole seconds of Retry-After.
         tokens_per_window: the same for the sum of the ``X-Cost`` headers.
         window_s: length of the window in seconds.
@@ -67,7 +68,8 @@ class Faults:
         states_limits: put ``x-ratelimit-limit-*``, ``-remaining-*`` and ``-reset-*``
             into every answer of 200 and 429, as OpenAI does.
         throttle_rate: share of requests answered 429 whatever the limits.
-        retry_after_s: Retry-After of those, or None to send none.
+        retry_after_s: Retry-After of those and of 429s by *shed_status*, or None to
+            send none.
         error_rate: share of requests answered *error_status*.
         error_status: the status of those.
         reset_rate: share of connections cut before the work.
@@ -90,6 +92,7 @@ class Faults:
     capacity: int | None = None
     queue: int = 0
     overload: Overload = "shed"
+    shed_status: int = 503
     requests_per_window: int | None = None
     tokens_per_window: float | None = None
     window_s: float = 1.0

@@ -15,7 +15,6 @@ from ._quota import Quota
 
 T = TypeVar("T")
 
-_UNAVAILABLE = 503
 _TOO_MANY = 429
 _OK = 200
 
@@ -159,13 +158,18 @@ class FaultModel:
             return Fate(name="hang", cut=True)
         fate -= faults.hang_rate
         if not await self._take():
-            text = "no capacity left"
-            return Fate(name=str(_UNAVAILABLE), status=_UNAVAILABLE, text=text)
+            return self._no_capacity()
         try:
             await self._serve(service_s)
             return await self._work(work, fate=fate)
         finally:
             await self._give_back()
+
+    def _no_capacity(self) -> Fate[T]:
+        status = self.faults.shed_status
+        if status == _TOO_MANY:
+            return _too_many(self.faults.retry_after_s)
+        return Fate(name=str(status), status=status, text="no capacity left")
 
     async def _work(self, work: _Counted[T], *, fate: float) -> Fate[T]:
         faults = self.faults
