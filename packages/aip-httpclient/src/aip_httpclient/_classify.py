@@ -5,7 +5,10 @@ from __future__ import annotations
 from ._wire import AttemptFailed
 
 RETRIED_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-"""Statuses worth repeating; any other from 300 on is final."""
+"""Statuses worth repeating; any other from 300 on is final.
+
+So is a 429 that says that the account may spend no more.
+"""
 
 NOT_EXECUTED = frozenset({429, 503, 529})
 """Statuses of requests that were turned away at the door: they cost no attempt."""
@@ -27,7 +30,7 @@ def passing(failure: AttemptFailed) -> bool:
     if said in {"true", "false"}:
         return said == "true"
     if failure.cause == "status":
-        return failure.status in RETRIED_STATUSES
+        return failure.status in RETRIED_STATUSES and not failure.unpaid
     return failure.cause not in _FINAL
 
 

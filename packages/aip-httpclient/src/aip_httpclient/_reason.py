@@ -27,6 +27,22 @@ _RATE_LIMITED = frozenset(
     }
 )
 
+# No wait cures these: somebody has to pay, or to raise a limit of spending.
+_UNPAID = frozenset(
+    {
+        "billing_hard_limit_reached",  # OpenAI, and those like it
+        "billing_not_active",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "exceeded_current_quota_error",  # Moonshot
+        "budget_exceeded",  # LiteLLM
+        "terminal_quota_exhausted",
+    }
+)
+
 
 def reason_in(body: bytes) -> str:
     """Find the message in a failing answer: JSON as servers write it, else text.
@@ -52,15 +68,29 @@ def disguised(body: bytes) -> bool:
     >>> disguised(b'{"error": {"code": "rate_limit_exceeded"}}')
     True
     """
+    return not _codes(body).isdisjoint(_RATE_LIMITED | _UNPAID)
+
+
+def unpaid(body: bytes) -> bool:
+    """Tell whether a 429 says that the account may spend no more.
+
+    >>> unpaid(b'{"error": {"code": "insufficient_quota"}}')
+    True
+    """
+    return not _codes(body).isdisjoint(_UNPAID)
+
+
+def _codes(body: bytes) -> set[str]:
+    """Return what a JSON answer calls its error, in small letters."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return False
+        return set()
     error = answer.get("error") if isinstance(answer, dict) else None
     said = [error]
     if isinstance(error, dict):
         said = [error.get(key) for key in ("code", "type", "status")]
-    return any(str(each).lower() in _RATE_LIMITED for each in said)
+    return {str(each).lower() for each in said}
 
 
 def _message(answer: Any) -> str | None:

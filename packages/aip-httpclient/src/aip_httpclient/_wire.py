@@ -6,6 +6,7 @@ import io
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
 
 import aiohttp
@@ -13,7 +14,7 @@ from aiohttp import payload
 from yarl import URL
 
 from ._errors import InvalidRequest
-from ._reason import PEEK_BYTES, READ_BYTES, disguised
+from ._reason import PEEK_BYTES, READ_BYTES, disguised, unpaid
 from ._redirect import MOST_REDIRECTS, headers_for, redirected
 from ._secrets import Redactor
 
@@ -67,6 +68,11 @@ class AttemptFailed(Exception):
         self.refused = refused
         self.sent_at = 0.0
         self.alone = False
+
+    @cached_property
+    def unpaid(self) -> bool:
+        """Whether somebody has to pay before the same request can succeed."""
+        return self.status == _THROTTLED and unpaid(self.body)
 
     def redact(self, redactor: Redactor) -> None:
         """Mask our credentials in what happened; the body is masked when it is kept."""

@@ -26,15 +26,15 @@ _SERVER_FAULT = 500
 CHOKED = 500
 # Too busy for now, so alive: 529 is what some vendors say for 503.
 _BUSY = frozenset({429, 529})
-# A 429 that waiting does not cure, as the vendor marks it.
-_NO_QUOTA = b"insufficient_quota"
+_AGAIN = "then run again: what is stored stays stored"
 _ADVICE = {
     401: "check the key in AIP_API_KEY or OPENAI_API_KEY",
-    402: "check the account's billing",
+    402: f"check the account's billing, {_AGAIN}",
     403: "check the key in AIP_API_KEY or OPENAI_API_KEY, and what it may do",
     404: "check the model's name and the base URL (it usually ends in /v1)",
     405: "check the base URL (it usually ends in /v1)",
-    429: "check the account's quota",
+    # One that waiting does not cure: the client repeats all others.
+    429: f"check the account's quota and billing, {_AGAIN}",
 }
 
 
@@ -49,8 +49,6 @@ def translated(error: CallError) -> EmbedderError:
             return refused(error)
         if status < _SERVER_FAULT:
             return denied(error)
-    if _NO_QUOTA in error.body:
-        return denied(error)
     tried = f"({_attempts(error)}, {error.elapsed_s:.1f} s)"
     said = f": {error.reason}" if error.reason else ""
     if isinstance(error, ConnectError):
