@@ -10,10 +10,15 @@ import pty
 import re
 from pathlib import Path
 
+import pytest
 from command import Aip, aip_process
 from openai_server import OpenAIServer
 
+from aip_httpclient.testing import Faults, FaultServer
+from aip_pipeline import Ingestion, IngestSettings
 from aip_pipeline._headway import WATCHED_S, Headway, bytes_to_read
+from aip_pipeline.cli import _progress
+from aip_pipeline.cli._progress import Progress
 
 
 async def test_a_terminal_shows_the_part_done_the_time_left_and_the_cause(
@@ -74,6 +79,57 @@ async def test_a_terminal_shows_an_outage_instead_of_a_rate(aip: Aip) -> None:
     os.close(ours)
     os.close(theirs)
     assert run.returncode == 130
+
+
+async def test_a_terminal_shows_for_how_long_every_request_was_refused(
+    aip: Aip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (aip.folder / "a.txt").write_text("A sentence. " * 2000)
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    monkeypatch.setattr(_progress, "LONG_S", 0.3)
+    shown = b""
+    async with OpenAIServer(busy=1 << 30) as server:
+        settings = IngestSettings(
+            store=f"sqlite:///{aip.folder}/s.db",
+            embedder="openai:test",
+            base_url=server.base_url,
+        )
+        run = Ingestion([str(aip.folder / "a.txt")], settings=settings)
+        with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", terminal)
+            with Progress(quiet=False) as progress:
+                running = asyncio.create_task(run.run())
+                following = asyncio.create_task(progress.follow(run))
+                async with asyncio.timeout(20):
+                    while b"server has refused every request for 0 s" not in shown:
+                        await asyncio.sleep(0.02)
+                        with contextlib.suppress(BlockingIOError):
+                            shown += os.read(ours, 65536)
+                    server.busy = 0
+                    await running
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+    os.close(ours)
+    assert run.report.read == run.report.stored > 0
+
+
+async def test_without_a_terminal_a_line_says_that_every_request_is_refused(
+    aip: Aip,
+) -> None:
+    (aip.folder / "a.txt").write_text("A sentence. ")
+    async with FaultServer(Faults(throttle_rate=1.0, retry_after_s=30)) as server:
+        flags = ("--embedder", "openai:test", "--base-url", server.url)
+        run = await aip_process("ingest", "a.txt", *flags)
+        assert run.stderr is not None
+        async with asyncio.timeout(20):
+            line = await run.stderr.readline()
+        run.kill()
+        await run.communicate()
+    said = (
+        b"every request is refused (answered 429 Too Many Requests): waiting as asked"
+    )
+    assert line.strip() == said
 
 
 def test_the_bytes_of_all_files_are_added_up(tmp_path: Path) -> None:

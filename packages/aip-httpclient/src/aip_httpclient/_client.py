@@ -212,6 +212,7 @@ class AsyncHttpClient:
             failed=tally.failed,
             latency_s=tally.quantiles(),
             outage=bool(admission and admission.gate.down),
+            refused_s=engine.refused_s(engine.loop.time()) if engine else 0.0,
         )
 
     @property

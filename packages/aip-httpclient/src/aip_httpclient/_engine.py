@@ -30,6 +30,7 @@ _NO_HINT_S = 0.5
 _HEADERS_EVERY = 64
 _THROTTLED = 429
 _DOUBLINGS = 16
+_LONG_S = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +51,8 @@ class Engine:
     reached: bool = False
     worked: bool = False
     unread: int = 0
+    refused_from: float = math.inf
+    told: bool = False
 
     def backoff_s(self, state: RetryCallState) -> float:
         """Say how long to wait: as the user's strategy does, or full jitter."""
@@ -92,6 +95,8 @@ class Engine:
                 limit=admission.limit.value,
             )
         self.reached = self.worked = True
+        if self.refused_from < math.inf:
+            self._taken_in()
         gate = admission.gate
         gate.good_at, gate.in_a_row = now, 0
         if self.timeout is not None:
@@ -124,6 +129,10 @@ class Engine:
         else:
             admission.gate.end_probe(now, started=started)
         admission.limit.cohort.lose(started=started)
+        if turned_away(failure):
+            self.refused_from = min(self.refused_from, now)
+        elif failure.status is not None and self.refused_from < math.inf:
+            self._taken_in()
         if failure.status == _THROTTLED and turned_away(failure):
             self._throttled(failure, now, started=started)
         elif untouched(failure):
@@ -148,6 +157,21 @@ class Engine:
         asked_s = self.asked_s(failure)
         wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s
         admission.gate.pause(now + wait_s, breath_s=srtt_s)
+        if not self.told and self.refused_s(now) + wait_s >= _LONG_S:
+            self.told = True
+            _LOG.warning(
+                "every request is refused (%s): waiting as asked", failure.what
+            )
+
+    def refused_s(self, now: float) -> float:
+        """Say for how long nothing but refusals has come."""
+        return max(0.0, now - self.refused_from)
+
+    def _taken_in(self) -> None:
+        self.refused_from = math.inf
+        if self.told:
+            self.told = False
+            _LOG.warning("requests are taken in again")
 
     def _overload(self, failure: AttemptFailed, now: float, *, started: float) -> None:
         admission = self.admission

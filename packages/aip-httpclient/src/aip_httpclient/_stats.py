@@ -27,6 +27,8 @@ class Stats:
         failed: calls that ended in a `CallError`.
         latency_s: quantiles of the last 512 good attempts: ``p50 p90 p99``.
         outage: whether nothing gets through at the moment.
+        refused_s: seconds since when nothing but refusals has come (429, 503, 529);
+            0.0 after any other answer.
     """
 
     limit: float
@@ -42,6 +44,7 @@ class Stats:
     failed: int
     latency_s: Mapping[str, float]
     outage: bool
+    refused_s: float = 0.0
 
     @property
     def retries(self) -> int:

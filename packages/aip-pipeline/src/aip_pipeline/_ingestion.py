@@ -152,6 +152,7 @@ class Ingestion:
             latency_p50_s=quantiles.get("p50"),
             latency_p90_s=quantiles.get("p90"),
             outage=stats is not None and stats.outage,
+            refused_s=getattr(stats, "refused_s", 0.0),
         )
 
     def drain(self) -> None:

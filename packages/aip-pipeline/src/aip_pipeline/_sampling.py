@@ -22,7 +22,7 @@ class Sample(NamedTuple):
     `in_flight` counts requests, `limit` how many there may be (None where nobody
     tells), `held_bytes` texts and vectors, `memory_bytes` the whole process;
     `limited` is the part of `retries` that a 429 caused; `outage` tells whether the
-    server is down.
+    server is down, and `refused_s` for how long it has refused every request.
     """
 
     at_s: float
@@ -37,6 +37,7 @@ class Sample(NamedTuple):
     latency_p50_s: float | None
     latency_p90_s: float | None
     outage: bool = False
+    refused_s: float = 0.0
 
 
 class Series:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aip_pipeline._ingestion import Ingestion
 
 REFRESH_S = 0.1
+LONG_S = 10.0
 MAX_LETTERS_SHOWN = 200
 MAX_ALIKE_SHOWN = 3
 
@@ -125,7 +126,8 @@ class Progress:
         headway, down_at = Headway(), math.inf
         while self._status is not None:
             now = loop.time()
-            down_at = min(down_at, now) if run.sample(now).outage else math.inf
+            sample = run.sample(now)
+            down_at = min(down_at, now) if sample.outage else math.inf
             report = run.report
             dead = f", {report.dead:,} dead" if report.dead else ""
             stored = counted(report.stored + report.unchanged, "chunk")
@@ -137,9 +139,12 @@ class Progress:
                 ),
                 stopping=run.interrupted or run.exhausted,
                 down_s=now - down_at,
+                refused_s=sample.refused_s,
             )
             rate = f"{report.stored / max(now - started, 0.001):,.0f}/s"
-            pace = f", {rate}; waiting on {run.waits_for}" if now < down_at else ""
+            pace = f", {rate}; waiting on {run.waits_for}"
+            if sample.outage or sample.refused_s >= LONG_S:
+                pace = ""
             # One line of a narrow terminal, as a rule.
             self._status.update(f"{outlook}{stored} stored{dead}{pace}")
             await asyncio.sleep(REFRESH_S)
@@ -176,16 +181,21 @@ class Progress:
         print_line(_next_step(run))
 
 
-def _outlook(told: str, *, stopping: bool, down_s: float) -> str:
+def _outlook(told: str, *, stopping: bool, down_s: float, refused_s: float) -> str:
     """Say what comes next; no rate and no time left mean anything in an outage.
 
-    >>> _outlook("25 %, about 30 s left", stopping=False, down_s=12.3)
+    >>> _outlook("25 %, about 30 s left", stopping=False, down_s=12.3, refused_s=0)
     'server down for 12 s, probing; '
+    >>> _outlook("", stopping=False, down_s=-math.inf, refused_s=31.2)
+    'server has refused every request for 31 s, waiting as it asks; '
     """
     if stopping:
         told = "stopping"
     elif down_s >= 0:
         told = f"server down for {down_s:.0f} s, probing"
+    elif refused_s >= LONG_S:
+        told = f"server has refused every request for {refused_s:.0f} s"
+        told += ", waiting as it asks"
     return told and f"{told}; "
 
 
