@@ -211,7 +211,16 @@ def test_a_429_well_below_what_fitted_is_about_the_rate_for_a_while() -> None:
 def test_a_429_just_below_is_doubted_once_without_proof_of_a_crowd() -> None:
     server = Server()
     server.refuse(20)
+    server.take(1)
     assert server.refuse(19) == "either"
+    assert server.crowd.most == 19
+    assert server.refuse(18) == "rate"
+
+
+def test_a_429_just_below_before_any_answer_teaches_no_rate() -> None:
+    server = Server()
+    server.refuse(20)
+    assert server.refuse(19) == "again"
     assert server.crowd.most == 19
     assert server.refuse(18) == "rate"
 
@@ -225,7 +234,7 @@ def test_a_429_beyond_what_fits_is_about_the_crowd_and_proves_it() -> None:
     assert server.refuse(20) == "crowd"
     assert server.crowd.most == 20
     assert server.refuse(19) == "crowd"
-    assert server.refuse(18) == "either"
+    assert server.refuse(18) == "again"
 
 
 def test_an_edge_that_is_met_again_is_tried_less_often() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias
 
-Meaning: TypeAlias = Literal["rate", "either", "crowd"]
-"""What a 429 says: too many in a time, too many at once, or not yet known which."""
+Meaning: TypeAlias = Literal["rate", "either", "again", "crowd"]
+"""What a 429 says: too many in a time; not yet known which; the same, but so soon that
+it teaches no rate; too many at once."""
 
 _HOLD = 4.0
 _LONGEST_HOLD = 32.0
@@ -110,7 +111,10 @@ class Crowd:
             # Just below: what was sure before may be so by the way's own time.
             self._trust -= 1
             self._least = math.inf if self._trust < _LEAST_TRUST else self._least
-            return "crowd" if self._trust >= 0 else "either"
+            if self._trust >= 0:
+                return "crowd"
+            # Before any answer: what was counted as fitting in was one too many.
+            return "again" if self._full_from == math.inf else "either"
         longer = min(_LONGEST_HOLD, 2.0 * self._hold_rtts)
         self._hold_rtts = longer if fits == self._edge else _HOLD
         self._edge, self._trust = fits, min(_MOST_TRUST, self._trust + 1)

@@ -153,7 +153,10 @@ class Engine:
             failure.alone = True
             pace.restart()
             return
-        pace.on_429(now, started=started)
+        if meaning == "again":
+            pace.taken_in -= 1
+        else:
+            pace.on_429(now, started=started)
         asked_s = self.asked_s(failure)
         wait_s = _NO_HINT_S * self.upward() if asked_s is None else asked_s
         admission.gate.pause(now + wait_s, breath_s=srtt_s)
