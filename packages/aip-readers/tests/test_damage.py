@@ -257,7 +257,8 @@ def test_readers_close_on_exhaustion_exit_and_error(path: Path) -> None:
     assert (reader.bytes_read, reader.bytes_total) == (8, 8)
     with read_lines(path) as lines:
         assert next(lines) == "one"
-    assert list(lines) == []
+    with pytest.raises(ValueError, match=f"the reader of {path} is closed"):
+        list(lines)
     with read_lines(path):
         pass
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+import aip_readers
 from aip_readers import (
     ChangedError,
     CorruptError,
@@ -72,11 +73,39 @@ def test_settings_that_make_no_sense_are_refused(path: Path) -> None:
         with pytest.raises(ValueError, match="no cursor: take one from a reader"):
             open_records(path, cursor=wrong)
     for field in "max_record_bytes", "max_ratio", "max_depth":
-        for value in None, 0, float("nan"):
-            with pytest.raises(ValueError, match=f"{field} must be at least 1, not"):
+        for value in None, 0, float("nan"), "1M":
+            with pytest.raises((TypeError, ValueError), match=f"{field} must be a"):
                 Limits(**{field: value})  # type: ignore[arg-type]  # the same
     with pytest.raises(ValueError, match="keep must be at least 0, not -1"):
         ErrorReport(keep=-1)
+
+
+def test_a_mistake_is_told_in_a_sentence(path: Path) -> None:
+    path.write_bytes(b"x")
+    other = path.with_name("other")
+    other.write_bytes(b"y")
+    untyped: Any = aip_readers
+    mistakes: dict[str, Callable[[], object]] = {
+        "a path is text, not b'.*fsdecode": lambda: untyped.read_lines(b"file"),
+        r"limits must be Limits\(...\)": lambda: untyped.read_lines(path, limits=5),
+        "start must be a whole number": lambda: untyped.read_lines(path, start="3"),
+        "start_line must be at least 1": lambda: open_records(path, start_line=0),
+        "encoding None is not known": lambda: untyped.read_lines(path, encoding=None),
+        "keep must be a whole number": lambda: untyped.ErrorReport(keep="x"),
+        "a reader is wanted, or other items": lambda: untyped.stream("file"),
+        "pieces of text are wanted": lambda: list(untyped.clean_chunks("file")),
+        "size must be a whole number": lambda: list(untyped.split([], size=10.5)),
+        "first_ordinal must be at least 0": lambda: list(
+            untyped.split([], first_ordinal=-1)
+        ),
+        "this record is of .*other, not of .*file": lambda: open_records(path).cursor(
+            next(open_records(other))
+        ),
+        "records are wanted, not dict": lambda: untyped.read_csv(path).cursor({"a": 1}),
+    }
+    for told, mistake in mistakes.items():
+        with pytest.raises((TypeError, ValueError), match=told):
+            mistake()
 
 
 def test_a_missing_extra_survives_pickling() -> None:
@@ -111,7 +140,9 @@ def test_batches_and_items_are_one_pass(path: Path) -> None:
     assert list(reader.batches()) == []
     closed = read_lines(path)
     closed.close()
-    assert list(closed) == []
+    for again in closed.batches, closed.__iter__, closed.__next__:
+        with pytest.raises(ValueError, match="is closed: make a new one"):
+            again()
 
 
 def test_a_start_past_the_end_reads_nothing(path: Path) -> None:
@@ -151,7 +182,9 @@ def test_blocks_and_their_batches_are_one_way_through_the_file(path: Path) -> No
     closed = FileChunkIterator(path, 3)
     next(closed.batches())
     closed.close()
-    assert [*closed.batches(), *closed] == []
+    for again in closed.batches, closed.__iter__, closed.__next__:
+        with pytest.raises(ValueError, match="is closed: make a new one"):
+            again()
 
 
 def test_a_file_that_vanishes_while_it_is_read_was_replaced(path: Path) -> None:

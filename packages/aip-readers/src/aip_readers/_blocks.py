@@ -6,7 +6,7 @@ from io import BytesIO
 
 from ._errors import TruncatedError
 from ._files import Path
-from ._limits import Limits, positive
+from ._limits import Limits, at_least
 from ._reader import Asked, Reader
 from ._source import BLOCK, ByteSource
 from ._typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class FileChunkIterator(Reader[bytes]):
         start: int | None = None,
     ) -> None:
         super().__init__(path, self._blocks, Asked(limits=limits, start=start))
-        self._chunk_size = positive("chunk_size", chunk_size)
+        self._chunk_size = at_least(1, "chunk_size", chunk_size)
 
     def _blocks(self, source: ByteSource) -> Iterator[bytes]:
         return source.blocks(self._chunk_size)
@@ -49,7 +49,7 @@ class FileChunkIterator(Reader[bytes]):
         # Not by batches: making and undoing them is a hundredth of a block's cost.
         if self._items is None:
             self._items = self._running = self._run()
-        return self._items
+        return self._checked(self._items)
 
 
 def reread(

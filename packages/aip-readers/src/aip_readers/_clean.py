@@ -184,6 +184,8 @@ def clean_chunks(pieces: Iterable[str], *, form: Form = "nfc") -> Iterator[str]:
     character that composes with none before it, between two that are no whitespace.
     Where there is none for a MiB (of marks, say), the text is cut all the same.
     """
+    if isinstance(pieces, str):
+        raise TypeError(f"pieces of text are wanted, not one text: [{pieces[:40]!r}]")
     cleaner = Cleaner(form=form)
     if cleaner.form == "none":
         yield from pieces

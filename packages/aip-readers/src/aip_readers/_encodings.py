@@ -50,7 +50,7 @@ def canonical(name: str) -> str:
         return name
     try:
         known = codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, TypeError):
         raise ValueError(f"encoding {name!r} is not known to Python") from None
     known = _WITHOUT_MARK.get(known) or _EXACT.get(known, known)
     if known.startswith(_INEXACT) or not codecs.lookup(known)._is_text_encoding:  # noqa: SLF001  # the only way to ask

@@ -55,6 +55,8 @@ def _without_secrets(text: str) -> str:
 def absolute(path: Path) -> str:
     """Return the name of a source: the absolute path, the URL without secrets, or -."""
     name = os.fspath(path)
+    if not isinstance(name, str):
+        raise TypeError(f"a path is text, not {name!r}: use os.fsdecode")
     if name == STDIN:
         return name
     if is_url(name):

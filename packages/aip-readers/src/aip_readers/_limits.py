@@ -10,10 +10,17 @@ if TYPE_CHECKING:
 ON_OVERSIZE = "error", "skip", "truncate", "split"
 
 
-def positive(name: str, value: int) -> int:
-    """Return *value*, or raise ValueError when it is below 1."""
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value!r}")
+def at_least(least: int, name: str, value: int) -> int:
+    """Return *value*; raise where it is below *least*, or no whole number.
+
+    >>> at_least(1, "size", 10.5)
+    Traceback (most recent call last):
+    TypeError: size must be a whole number, not 10.5
+    """
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value!r}")
     return value
 
 
@@ -48,16 +55,19 @@ class Limits:
         max_depth: int = 500,
         on_oversize: OnOversize = "error",
     ) -> None:
+        if not isinstance(max_ratio, int | float):
+            raise TypeError(f"max_ratio must be a number, not {max_ratio!r}")
+        if not max_ratio >= 1:  # which NaN is not either
+            raise ValueError(f"max_ratio must be at least 1, not {max_ratio!r}")
+        if max_bytes is not None:
+            at_least(1, "max_bytes", max_bytes)
         given = {
-            "max_record_bytes": max_record_bytes,
+            "max_record_bytes": at_least(1, "max_record_bytes", max_record_bytes),
             "max_ratio": max_ratio,
             "max_bytes": max_bytes,
-            "max_depth": max_depth,
+            "max_depth": at_least(1, "max_depth", max_depth),
         }
         for name, value in given.items():
-            is_bound = value is not None or name != "max_bytes"
-            if is_bound and not (value is not None and value >= 1):
-                raise ValueError(f"{name} must be at least 1, not {value!r}")
             object.__setattr__(self, name, value)
         if on_oversize not in ON_OVERSIZE:
             known = ", ".join(ON_OVERSIZE)

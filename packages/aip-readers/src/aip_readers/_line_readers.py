@@ -8,7 +8,7 @@ from operator import sub
 
 from ._errors import RecordEncodingError, settle
 from ._files import Path
-from ._limits import Limits, positive
+from ._limits import Limits, at_least
 from ._lines import LineBatch, LineSource, RawLine
 from ._reader import Asked, Reader
 from ._records import Record
@@ -149,7 +149,7 @@ class read_lines(Reader[str]):  # noqa: N801  # used as a function; closes as an
     ) -> None:
         asked = Asked(limits, on_error, encoding, start)
         super().__init__(path, self._texts, asked)
-        self._size = positive("chunk_size", chunk_size)
+        self._size = at_least(1, "chunk_size", chunk_size)
 
     def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
         lines = LineSource(

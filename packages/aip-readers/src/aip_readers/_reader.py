@@ -7,8 +7,8 @@ from itertools import chain
 from ._encodings import canonical
 from ._errors import OpenError
 from ._files import Path, absolute
-from ._limits import Limits
-from ._records import Record
+from ._limits import Limits, at_least
+from ._records import Record, source_of
 from ._source import ByteSource
 from ._typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._types import Cursor, OnError
 
 T = TypeVar("T")
+Y = TypeVar("Y")
 _ON_ERROR = "raise", "skip", "replace"
 _CURSOR = "offset", "line", "packed", "unpacked", "size", "time_ns", "head_crc"
 
@@ -27,7 +28,7 @@ _CURSOR = "offset", "line", "packed", "unpacked", "size", "time_ns", "head_crc"
 def _is_cursor(value: object) -> bool:
     """Tell whether *value* is what ``cursor()`` returned, be it by way of JSON."""
     return isinstance(value, dict) and all(
-        isinstance(value.get(name), int) for name in _CURSOR
+        isinstance(value.get(name), int) and value[name] >= 0 for name in _CURSOR
     )
 
 
@@ -66,8 +67,11 @@ class Reader(Generic[T]):
         asked: Asked,
     ) -> None:
         start, cursor = asked.start, asked.cursor
-        if start is not None and start < 0:
-            raise ValueError(f"start must be at least 0, not {start!r}")
+        if start is not None:
+            at_least(0, "start", start)
+        at_least(1, "start_line", asked.start_line)
+        if not isinstance(asked.limits, Limits | None):
+            raise TypeError(f"limits must be Limits(...), not {asked.limits!r}")
         if start and cursor:
             raise ValueError("start and cursor exclude each other")
         if not callable(asked.on_error) and asked.on_error not in _ON_ERROR:
@@ -88,6 +92,7 @@ class Reader(Generic[T]):
         self._bytes: ByteSource | None = None
         self._running: Generator[Any, None, None] | None = None
         self._items: Iterator[T] | None = None
+        self._is_closed = False
 
     def _opened(self) -> ByteSource:
         return ByteSource(
@@ -105,13 +110,19 @@ class Reader(Generic[T]):
         """Yield the same items in batches, about one block's worth each."""
         if self._running is None:
             self._running = self._run()
-        return self._running
+        return self._checked(self._running)
+
+    def _checked(self, items: Iterator[Y]) -> Iterator[Y]:
+        """Refuse what is closed, which would look like an empty source."""
+        if self._is_closed:
+            raise ValueError(f"the reader of {self.source} is closed: make a new one")
+        return items
 
     def __iter__(self) -> Iterator[T]:
         # Not self: chain asks for the next item without a Python call.
         if self._items is None:
             self._items = chain.from_iterable(self.batches())
-        return self._items
+        return self._checked(self._items)
 
     def __next__(self) -> T:
         return next(iter(self))
@@ -121,7 +132,7 @@ class Reader(Generic[T]):
         if self._running is None:
             self._running = self._run()
         self._running.close()
-        self._items = iter(())
+        self._is_closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +164,8 @@ class Reader(Generic[T]):
         """
         from ._cursor import cursor_at  # noqa: PLC0415  # most readers make none
 
+        if source_of(after) != self.source:
+            raise ValueError(f"this record is of {after.source}, not of {self.source}")
         if self._bytes is None:
             raise OpenError(self.source, None, None, "nothing was read yet")
         offset, line = self._place_after(after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 from ._errors import ReadError
+from ._limits import at_least
 
 
 class ErrorReport:
@@ -26,9 +27,7 @@ class ErrorReport:
     """
 
     def __init__(self, *, keep: int = 100, replace: bool = False) -> None:
-        if keep < 0:
-            raise ValueError(f"keep must be at least 0, not {keep!r}")
-        self.keep = keep
+        self.keep = at_least(0, "keep", keep)
         self.replace = replace
         self.count = 0
         self.kinds: dict[str, int] = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ._clean import Cleaner, Form, cleaning, is_plain
 from ._cut import Cutter, nonspace
 from ._document import Ahead, Document
+from ._limits import at_least
 from ._records import Chunk, Record, new_tuple, source_of
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Splitter:
     length: Callable[[str], int] | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size must be at least 1, not {self.size!r}")
+        at_least(1, "size", self.size)
+        at_least(0, "overlap", self.overlap)
         if not 0 <= self.overlap <= self.size // 2:
             raise ValueError(
                 f"overlap must be from 0 to half of size={self.size}, "
@@ -53,6 +54,7 @@ class Splitter:
         self, records: Iterable[Record], *, first_ordinal: int = 0
     ) -> Iterator[Chunk]:
         """Yield the chunks of *records*; see ``split``."""
+        at_least(0, "first_ordinal", first_ordinal)
         cutter = self._cutter()
         stripping = self._cutter(clean=str.strip)
         ahead = Ahead(records)

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, NamedTuple, TypeVar
 
+from ._limits import at_least
 from ._reader import Reader
 
 T = TypeVar("T")
@@ -32,10 +33,10 @@ class stream(Generic[T]):  # noqa: N801  # used as a function; has batches() as 
     """
 
     def __init__(self, items: Iterable[T], *, prefetch: int = 4) -> None:
-        if prefetch < 1:
-            raise ValueError(f"prefetch must be at least 1, not {prefetch!r}")
+        if isinstance(items, str | bytes):
+            raise TypeError(f"a reader is wanted, or other items, not {items[:40]!r}")
         self._items = items
-        self._prefetch = prefetch
+        self._prefetch = at_least(1, "prefetch", prefetch)
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self._each()

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from ._encodings import LONGEST, decoder, detect, marked
 from ._errors import EncodingError, settle
 from ._files import Path
-from ._limits import Limits, positive
+from ._limits import Limits, at_least
 from ._reader import Asked, Reader
 from ._records import Record
 from ._source import BLOCK, ByteSource
@@ -169,7 +169,7 @@ class TextReader(Reader[Record]):
 
     def __init__(self, path: Path, asked: Asked, chunk_size: int = BLOCK) -> None:
         super().__init__(path, self._records, asked)
-        self._size = positive("chunk_size", chunk_size)
+        self._size = at_least(1, "chunk_size", chunk_size)
 
     def _records(self, source: ByteSource) -> Iterator[Sequence[Record]]:
         pieces = TextSource(
@@ -204,7 +204,7 @@ class read_chunks(Reader[str]):  # noqa: N801  # used as a function; closes as a
     ) -> None:
         asked = Asked(limits, on_error, encoding, start)
         super().__init__(path, self._texts, asked)
-        self._size = positive("chunk_size", chunk_size)
+        self._size = at_least(1, "chunk_size", chunk_size)
 
     def _texts(self, source: ByteSource) -> Iterator[Sequence[str]]:
         pieces = TextSource(
