@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import accumulate, chain, count, islice, repeat
+from operator import sub
 
 # Found beside this file, which is run by its path.
 from _child import BLOCK, consume, main  # type: ignore[import-not-found]
@@ -47,13 +48,14 @@ def lines_floor(path: str) -> None:
 
 
 def _split_records(path: str) -> Iterator[list[tuple[object, ...]]]:
-    at, line = 0, 1
+    at, line, more = 0, 1, {"encoding": "utf-8"}
     for data in _whole_lines(path):
         texts = str(data, "utf-8").split("\n")
         starts = list(accumulate(map(len, BytesIO(data)), initial=at))
-        ends = starts[1:]
-        numbers = range(line, line + len(texts))
-        yield list(zip(repeat(path), texts, starts, ends, numbers, strict=False))
+        ends = map(sub, islice(starts, 1, None), repeat(1))
+        places = starts, ends, range(line, line + len(texts))
+        fields = repeat(path), texts, *places, repeat(""), repeat(more)
+        yield list(zip(*fields, strict=False))
         at, line = at + len(data) + 1, line + len(texts)
 
 
