@@ -15,6 +15,7 @@ from typing import NamedTuple
 from aip_pipeline._bloom import BloomFilter
 from aip_pipeline._escaping import as_utf8
 from aip_pipeline._fingerprint import text_hasher
+from aip_pipeline._folders import folder_letter, listed_again
 from aip_pipeline._headway import file_bytes
 from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestSettings
@@ -25,6 +26,7 @@ from aip_pipeline._sources import (
     is_utf8,
     name_of,
     open_source,
+    paths_of,
     version_of,
 )
 from aip_pipeline.stores import (
@@ -72,6 +74,7 @@ class Page:
         read: chunks in the parts, and damaged stretches that gave none.
         carried: chunks of sources that did not change, from the store.
         unlisted: what could not be listed or opened, and has no source to be kept at.
+        listed: folders that have a letter of before, and can be listed now.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -81,6 +84,7 @@ class Page:
     read: int = 0
     carried: Counts = field(default_factory=Counts)
     unlisted: list[DeadLetter] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
     n_chunks: int = 0
 
     def count_into(self, report: IngestReport) -> None:
@@ -164,8 +168,11 @@ class PageReader:
         Raises:
             ConfigError: a source is not there at all.
         """
+        given = list(sources)
+        for listed in listed_again(paths_of(given), self._store):
+            yield Page(listed=listed)
         for source in each_source(
-            sources, on_error=self._not_listed, on_unknown=self._not_known
+            given, on_error=self._not_listed, on_unknown=self._not_known
         ):
             if self._stop.is_set():
                 break
@@ -178,8 +185,18 @@ class PageReader:
         self._claimed.clear()
 
     def _not_listed(self, error: ReadError) -> None:
+        """Keep a folder as a source of its own, which has a letter and nothing else."""
         self.unlisted = True
-        self._tell(error)
+        name = as_utf8(error.source)
+        state = self._store.source(name)
+        if state and state.generation:  # it was a file, whose passages answer
+            self._tell(error)
+            return
+        part = Part(uri=name, fingerprint="", restart=True)
+        part.damage.append(folder_letter(name, error))
+        self._page.parts.append(part)
+        self._page.read += 1
+        self._count_overhead()
 
     def _not_known(self, path: str) -> None:
         suffix = Path(path).suffix.lower() or "no suffix"

@@ -133,7 +133,7 @@ class Writer:
             item.count_into(done.counts)
             done.letters.extend(item.letters(self._poison))
             done.finished.extend(part.uri for part in item.parts if part.last)
-            return Write(parts=item.parts, poison=self._poison)
+            return Write(parts=item.parts, poison=self._poison, removed=item.listed)
         if isinstance(item, Vectors):
             return Write(vectors=list(zip(item.hashes, _rows(item.array), strict=True)))
         return Write(canaries=item.written)
