@@ -139,7 +139,8 @@ def test_a_budget_ends_the_run_with_its_own_code(aip: Aip) -> None:
     stopped = aip("ingest", "notes", "--max-tokens", "1")
     assert stopped.code == 4
     assert "Stopped by the budget" in stopped.out
-    assert "Not one batch fits: raise the budget" in stopped.out
+    assert "The budget of tokens is smaller than the first request: " in stopped.out
+    assert "the budget is 1 token: raise it, or lower --chunk-size" in stopped.out
 
 
 def test_files_that_a_folder_passes_over_are_counted(aip: Aip, folder: Path) -> None:

@@ -70,9 +70,35 @@ def test_a_budget_and_a_dead_server_have_theirs(aip: Aip) -> None:
     with Served(OpenAIServer()) as server:
         used = ("--embedder", "openai:test", "--base-url", server.base_url, "--json")
         ran = aip("ingest", "notes", *used, "--max-tokens", "1")
-        assert end(ran) == ("stopped", "the budget of tokens is spent")
+        outcome, reason = end(ran)
+        assert outcome == "stopped"
+        assert reason == (
+            "the budget of tokens is smaller than the first request: 13 tokens are set "
+            "aside for it until its answer tells what it cost, and the budget is 1 "
+            "token"
+        )
     outcome, reason = end(aip("ingest", "notes", *used))
     assert (outcome, "cannot reach" in str(reason)) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        (("--max-tokens", "20000"), "tokens"),
+        (("--max-cost", "0.02", "--price", "1"), "cost"),
+        (("--max-cost", "0.02", "--price", "1", "--max-tokens", "21000"), "cost"),
+    ],
+)
+def test_a_budget_smaller_than_a_batch_is_used_up_by_smaller_ones(
+    aip: Aip, flags: tuple[str, ...], kind: str
+) -> None:
+    words = (f"word{n}" for n in range(45_000))
+    (aip.folder / "large.txt").write_text(" ".join(words))
+    with Served(OpenAIServer()) as server:
+        used = ("--embedder", "openai:test", "--base-url", server.base_url, "--json")
+        ran = aip("ingest", "large.txt", *used, *flags)
+    assert end(ran) == ("stopped", f"the budget of {kind} is spent")
+    assert 10_000 < json.loads(ran.out)["tokens"] <= 20_000
 
 
 def test_what_nobody_expected_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from aip_pipeline._reading import Page
@@ -43,6 +44,7 @@ class Batcher:
         profile: tells what one request may hold; asked for every batch, because an
             embedder learns how long its tokens are.
         max_texts: the user's own bound on texts in one request.
+        max_bytes: that which a budget sets on their bytes; one text goes alone.
         kept_free: texts of the first batch that are left for something else.
     """
 
@@ -51,10 +53,12 @@ class Batcher:
         profile: Callable[[], BatchProfile],
         *,
         max_texts: int,
+        max_bytes: float = inf,
         kept_free: int = 0,
     ) -> None:
         self._profile = profile
         self._texts = max_texts
+        self._bytes = max_bytes
         self._filling: list[Item] = []
         self._filling_bytes = 0
         self._ready: asyncio.Queue[Batch | None] = asyncio.Queue()
@@ -110,4 +114,4 @@ class Batcher:
         texts = min(self._texts, profile.max_texts)
         self._max_texts = max(1, texts - kept_free)
         tokens_bytes = int(profile.max_tokens * profile.bytes_per_token)
-        self._max_bytes = min(profile.max_bytes, tokens_bytes)
+        self._max_bytes = min(profile.max_bytes, tokens_bytes, self._bytes)

@@ -69,6 +69,7 @@ class Ingestion:
         loop_lag_s: how late the event loop woke.
         unknown: files of folders that were passed over, by suffix; known at the end.
         read_bytes: of the files so far, as they lie on disk.
+        spending: what the budget of tokens still admits.
         accepted: chunks read so far; the report counts those that are durable.
     """
 
@@ -100,14 +101,12 @@ class Ingestion:
         self._poison: dict[bytes, Poison] = {}
         self._tickets: deque[Ticket] = deque()
         self._budget = ByteBudget(settings.max_memory_bytes)
-        self._spending = TokenBudget(settings.token_limit())
+        self.spending = TokenBudget(settings.token_limit())
         self._bottleneck = Bottleneck()
         self._log = RunLog()
-        self._any_embedded = False
         self._writing_bytes = 0
         self._refused: PruneRefused | None = None
-        self._may_prune = False
-        self._all_settled = False
+        self._any_embedded = self._may_prune = self._all_settled = False
         self._callback_error: Exception | None = None
         self._alone = asyncio.Lock()
         self._workers: list[asyncio.Task[None]] = []
@@ -217,6 +216,7 @@ class Ingestion:
             self._batcher = Batcher(
                 lambda: embedder.profile,
                 max_texts=settings.batch_size,
+                max_bytes=self.spending.max_bytes,
                 kept_free=len(CANARY_TEXTS),
             )
             pool = stack.enter_context(ThreadPoolExecutor(2, "aip"))
@@ -378,7 +378,7 @@ class Ingestion:
         self, n_bytes: int, embed: Callable[[], Awaitable[object]]
     ) -> None:
         """Embed some texts if the tokens for them are left; else end the run."""
-        reserved = await self._spending.reserve(
+        reserved = await self.spending.reserve(
             n_bytes, spent_tokens=lambda: self._embedder.usage.tokens
         )
         if reserved is None:
@@ -389,7 +389,7 @@ class Ingestion:
             with suppress(BudgetClosed):
                 await embed()
         finally:
-            self._spending.settle(reserved, n_bytes=n_bytes)
+            self.spending.settle(reserved, n_bytes=n_bytes)
 
     async def _embed(self, batch: list[Item], *, attempts: int) -> None:
         """Embed a batch; one that is refused is halved until the bad text is alone."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,7 +16,7 @@ from aip_pipeline._pruning import look_for_vanished, sources_to_read
 from aip_pipeline._reading import Page, PageReader
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import Source, paths_of
-from aip_pipeline._spending import MOST_TOKENS_PER_BYTE
+from aip_pipeline._spending import MOST_TOKENS_PER_BYTE, batch_bytes
 from aip_pipeline._tokens import HIGHEST, LOWEST, TokenEstimate
 from aip_pipeline.embedders import BatchProfile, Embedder, open_embedder
 from aip_pipeline.embedders._spec import Spec
@@ -162,7 +163,7 @@ def _estimate(
         found.cost = found.tokens * settings.price / 1_000_000
     limit = settings.token_limit()
     if limit is not None:
-        first_bytes = _first_bytes(sent_bytes, settings, embedder.profile)
+        first_bytes = min(sent_bytes, _first_bytes(settings, embedder.profile))
         found.budget = _verdict(found.tokens, first_bytes, limit_tokens=limit)
 
 
@@ -175,7 +176,8 @@ def _requests(
     """
     most_texts = min(settings.batch_size, profile.max_texts)
     by_tokens = int(profile.max_tokens * profile.bytes_per_token)
-    most_bytes = min(profile.max_bytes, by_tokens)
+    by_budget = batch_bytes(settings.token_limit())
+    most_bytes = min(profile.max_bytes, by_tokens, by_budget)
     # Where there is no room beside the canaries, one text goes after them, alone.
     beside = most_texts - len(CANARY_TEXTS)
     slices = -(-len(CANARY_TEXTS) // most_texts)
@@ -183,19 +185,18 @@ def _requests(
     if not found.to_embed:
         return slices
     by_texts = canaries + -(-max(0, found.to_embed - room) // most_texts)
-    return max(by_texts, -(-found.to_embed_bytes // most_bytes))
+    return max(by_texts, ceil(found.to_embed_bytes / max(1, most_bytes)))
 
 
-def _first_bytes(
-    sent_bytes: int, settings: IngestSettings, profile: BatchProfile
-) -> int:
-    """Say how much the first request may hold at the most."""
+def _first_bytes(settings: IngestSettings, profile: BatchProfile) -> float:
+    """Say how much the first request may hold at the most: one text, or many."""
     texts = min(settings.batch_size, profile.max_texts)
-    by_texts = texts * settings.chunk_size * UTF8_BYTES
-    return min(sent_bytes, by_texts, profile.max_bytes)
+    text_bytes = settings.chunk_size * UTF8_BYTES
+    by_budget = max(text_bytes, batch_bytes(settings.token_limit()))
+    return min(texts * text_bytes, by_budget, profile.max_bytes)
 
 
-def _verdict(tokens: int, first_bytes: int, *, limit_tokens: int) -> Verdict:
+def _verdict(tokens: int, first_bytes: float, *, limit_tokens: int) -> Verdict:
     """Judge a budget as a run does, which never risks to overspend it.
 
     Before the server's first answer a run sets aside a token for each byte of its first

@@ -136,6 +136,12 @@ class IngestSettings:
             limits.append(int(self.max_cost / self.price * 1_000_000))
         return min(limits, default=None)
 
+    @property
+    def budget(self) -> str:
+        """Name the bound that `token_limit` comes from: "cost" or "tokens"."""
+        limit = self.token_limit()
+        return "tokens" if limit == self.max_tokens else "cost"
+
     def reading(self) -> str:
         """Name what decides how a source becomes chunks; part of its fingerprint."""
         encoding = _name_of(self.encoding)

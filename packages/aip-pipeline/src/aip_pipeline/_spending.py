@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 
 # A byte-level tokenizer makes no more tokens than there are bytes, so before the first
 # answer this guess can only be too high.
 MOST_TOKENS_PER_BYTE = 1.0
 SAFETY = 1.2  # texts differ: over what was learned so far
+BATCHES = 4  # that a budget holds at the least, so that little of it is left unused
 
 
 class TokenBudget:
@@ -16,10 +18,14 @@ class TokenBudget:
 
     Args:
         max_tokens: the bound; None for no bound.
+
+    Attributes:
+        first_tokens: what the first request needs, where that is over the bound.
     """
 
     def __init__(self, max_tokens: int | None) -> None:
         self.max_tokens = max_tokens
+        self.first_tokens: int | None = None
         self._in_flight_tokens = 0.0
         self._in_flight = 0
         self._settled = asyncio.Event()
@@ -43,6 +49,8 @@ class TokenBudget:
         """
         while (reserved := self._reserve(n_bytes, spent_tokens())) is None:
             if not self._in_flight:
+                if not self._settled_bytes:
+                    self.first_tokens = n_bytes  # as `_reserve` counts them
                 return None
             await self._settled.wait()
         return reserved
@@ -60,6 +68,11 @@ class TokenBudget:
         self._in_flight += 1
         return wanted
 
+    @property
+    def max_bytes(self) -> float:
+        """How much text a batch may hold, so that several fit into the bound."""
+        return batch_bytes(self.max_tokens)
+
     def settle(self, reserved: float, *, n_bytes: int) -> None:
         """Give a reservation back: what it cost is now counted as spent."""
         self._in_flight_tokens -= reserved
@@ -74,3 +87,12 @@ class TokenBudget:
             return MOST_TOKENS_PER_BYTE
         learned = SAFETY * spent_tokens / self._settled_bytes
         return min(MOST_TOKENS_PER_BYTE, learned)
+
+
+def batch_bytes(max_tokens: int | None) -> float:
+    """Bound the text of one batch by the bound on tokens.
+
+    >>> batch_bytes(20_000), batch_bytes(None)
+    (5000.0, inf)
+    """
+    return inf if max_tokens is None else max_tokens / MOST_TOKENS_PER_BYTE / BATCHES

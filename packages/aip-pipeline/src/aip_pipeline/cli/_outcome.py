@@ -18,6 +18,7 @@ from aip_pipeline.cli._main import (
     USAGE,
 )
 from aip_pipeline.cli._printing import print_json
+from aip_pipeline.cli._words import counted
 
 if TYPE_CHECKING:
     from aip_pipeline._ingestion import Ingestion
@@ -60,12 +61,25 @@ def ended(run: Ingestion, refused: PipelineError | None, *, cut_short: bool) -> 
         told = "interrupted; what was in flight is stored"
         return Ended(INTERRUPTED, told + more)
     if run.exhausted:
-        return Ended(BUDGET_SPENT, f"the budget of tokens is spent{more}")
+        return Ended(BUDGET_SPENT, stopped_by_budget(run) + more)
     if refused is not None:
         return Ended(refused.exit_code, str(refused))
     if dead := run.report.dead:
         return Ended(DEAD_LETTERS, f"{dead:,} could not be stored: see `aip dead list`")
     return Ended(OK)
+
+
+def stopped_by_budget(run: Ingestion) -> str:
+    """Say which budget ended a run: one that is spent, or too small to begin."""
+    needs = run.spending.first_tokens
+    if needs is None:
+        return f"the budget of {run.settings.budget} is spent"
+    limit = counted(run.settings.token_limit() or 0, "token")
+    return (
+        f"the budget of {run.settings.budget} is smaller than the first request: "
+        f"{needs:,} tokens are set aside for it until its answer tells what it cost, "
+        f"and the budget is {limit}"
+    )
 
 
 def failed(error: BaseException) -> Ended:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from aip_pipeline._escaping import as_shown
 from aip_pipeline._headway import Headway, bytes_to_read
+from aip_pipeline.cli._outcome import stopped_by_budget
 from aip_pipeline.cli._printing import print_line
 from aip_pipeline.cli._words import counted, passed_over
 from aip_pipeline.stores import DeadLetter
@@ -153,7 +154,8 @@ class Progress:
         """Print what was done, on stdout."""
         report, store = run.report, run.settings.store
         ended = "Interrupted" if run.interrupted else "Done"
-        ended = "Stopped by the budget" if run.exhausted else ended
+        budget = f"Stopped by the budget of {run.settings.budget}"
+        ended = budget if run.exhausted else ended
         print_line(
             f"{ended}: {counted(report.sources, 'source')}, "
             f"{counted(report.stored + report.unchanged, 'chunk')} in {store} "
@@ -218,8 +220,9 @@ def _tell_vanished(run: Ingestion) -> None:
 def _next_step(run: Ingestion) -> str:
     store = run.settings.store
     where = "" if store == "sqlite:///aip.db" else f" --store {store}"
-    if run.exhausted and not run.report.embedded:
-        return "Not one batch fits: raise the budget, or lower --batch-size."
+    if run.exhausted and run.spending.first_tokens:
+        said = stopped_by_budget(run)
+        return f"{said[0].upper()}{said[1:]}: raise it, or lower --chunk-size."
     if run.interrupted or run.exhausted:
         return "Run the same command again to go on from here."
     if run.report.dead:
