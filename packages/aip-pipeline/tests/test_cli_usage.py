@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -141,6 +142,36 @@ def test_a_budget_ends_the_run_with_its_own_code(aip: Aip) -> None:
     assert "Stopped by the budget" in stopped.out
     assert "The budget of tokens is smaller than the first request: " in stopped.out
     assert "the budget is 1 token: raise it, or lower --chunk-size" in stopped.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it has no full device")
+@pytest.mark.parametrize("command", ["status", "export", "--help"])
+@pytest.mark.usefixtures("folder")
+def test_output_that_cannot_be_written_is_told(
+    aip: Aip, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    aip("ingest", "notes")
+    with monkeypatch.context() as patch, Path("/dev/full").open("w") as full:
+        full.reconfigure(line_buffering=command == "status")  # sooner or later
+        patch.setattr(sys, "stdout", full)
+        ran = aip(command)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        "aip: error: the output could not be written (No space left on device): check "
+        "where stdout goes to; what was stored is kept\n"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_error_of_the_system_is_not_blamed_on_the_output(
+    aip: Aip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("aip_pipeline.cli._status.open_store", fail)
+    ran = aip("status")
+    assert (ran.code, "unexpected OSError" in ran.err) == (1, True)
 
 
 def test_files_that_a_folder_passes_over_are_counted(aip: Aip, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
 OK, FAILED, USAGE, DEAD_LETTERS, BUDGET_SPENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # of a file, it has its own sentence
 
 # Name of each command: the module it lives in, its line in `aip --help`.
 _COMMANDS = {
@@ -60,8 +62,7 @@ class CommandGroup(click.Group):
             code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # As `head` does. What is still buffered must not be tried again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()  # as `head` does
             return OK
         return code
 
@@ -140,8 +141,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except Exception as error:
         if "--debug" in given:
             raise
-        what = f"unexpected {type(error).__name__}: {error}"
-        code = fail(what, "run again with --debug and report it", code=FAILED)
+        code = _unexpected(error)
     sys.exit(code if isinstance(code, int) else OK)
 
 
@@ -151,6 +151,24 @@ def _print_no_report(error: click.UsageError) -> None:
     from aip_pipeline.cli._outcome import failed, print_report  # noqa: PLC0415  # too
 
     print_report(IngestReport(), failed(error))
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what nobody foresaw, but that stdout, which has no name, takes no more."""
+    if not isinstance(error, OSError) or error.errno not in _FULL or error.filename:
+        what = f"unexpected {type(error).__name__}: {error}"
+        return fail(what, "run again with --debug and report it", code=FAILED)
+    _drop_output()
+    return fail(
+        f"the output could not be written ({error.strerror})",
+        "check where stdout goes to; what was stored is kept",
+        code=FAILED,
+    )
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere: it must not be tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _added() -> EntryPoints:
