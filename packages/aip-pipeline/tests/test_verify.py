@@ -184,6 +184,29 @@ def test_json_is_one_object_a_fault(aip: Aip, notes: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE chunk SET metadata = '{' WHERE id = 3",
+        "DELETE FROM embedding WHERE id = 2",
+        "UPDATE meta SET value = '[]' WHERE key = 'canaries'",
+    ],
+)
+def test_what_is_marked_already_is_not_to_be_marked_again(
+    aip: Aip, notes: Path, damage: str
+) -> None:
+    execute(damage)
+    assert ": mark it with --repair, then ingest the source again" in aip("verify").out
+    aip("verify", "--repair")
+    again = aip("verify")
+    assert again.code == 1
+    assert again.lines[0].endswith(": ingest the source again")
+    assert "--repair" not in again.out
+    assert again.lines[-1].endswith(": 1 fault, 0 mended, 1 marked for a new ingest")
+    ingest_sync(str(notes))
+    assert found() == []
+
+
 async def test_a_marked_source_answers_until_it_is_read_again(
     aip: Aip, notes: Path
 ) -> None:

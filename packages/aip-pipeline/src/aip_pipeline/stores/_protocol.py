@@ -215,7 +215,7 @@ class Fault(NamedTuple):
     of a mirror "mirror-missing", "mirror-extra", "mirror-vector" or "mirror-metadata".
     `remedy` is "repair" where a repair mends it alone, "ingest" where its source must
     then be ingested again (a repair marks it), "restore" where only a backup, or a new
-    store, helps. `mended` tells whether a repair did its part.
+    store, helps. `mended` tells whether a repair, this or an earlier one, did its part.
     """
 
     check: str

@@ -82,9 +82,17 @@ class Verification:
                 self._db.execute("ROLLBACK")
 
     def _fault(
-        self, check: str, where: str, what: str, *, remedy: Remedy = "repair"
+        self,
+        check: str,
+        where: str,
+        what: str,
+        *,
+        remedy: Remedy = "repair",
+        marked: bool = False,
     ) -> Fault:
-        return Fault(check, where, what, remedy, self._repair and remedy != "restore")
+        """Name a fault; a repair did its part also where an earlier one *marked* it."""
+        mended = marked or (self._repair and remedy != "restore")
+        return Fault(check, where, what, remedy, mended)
 
     def _file(self) -> Iterator[Fault]:
         """Ask SQLite; an index that disagrees with its table can be built anew."""
@@ -143,15 +151,17 @@ class Verification:
         self._note_bad_vectors()
         name = text_hasher(self._spec or "")
         for row in self._db.execute(sql.OWNED_CHUNKS):
-            source, uri, pending, ordinal, start, text, text_hash, metadata, *rest = row
-            check, what = "vector", _vector_fault(*rest)
+            source, uri, pending, ordinal, start, *stored, marked, embedding, bad = row
+            check, what = "vector", _vector_fault(embedding, bad)
             if what is None:
-                check, what = "chunk", _chunk_fault(name, text, text_hash, metadata)
+                check, what = "chunk", _chunk_fault(name, *stored)
             if what is None:
                 continue
             self._db.execute(sql.READ_AGAIN, (source, pending))
             where = f"{uri}, chunk {ordinal} at byte {start}"
-            yield self._fault(check, where, what, remedy="ingest")
+            # A bad vector would be taken for known, until a repair takes it out.
+            done = bool(marked) and bad is None
+            yield self._fault(check, where, what, remedy="ingest", marked=done)
 
     def _note_bad_vectors(self) -> None:
         """Remember the vectors of another length than the rest, not finite, or zero."""
@@ -221,7 +231,9 @@ class Verification:
             return
         if self._repair:
             self._db.execute(sql.MARK_CANARIES, (found.repaired(),))
-        yield self._fault("canary", "the canaries", found.fault, remedy="ingest")
+        yield self._fault(
+            "canary", "the canaries", found.fault, remedy="ingest", marked=found.marked
+        )
 
 
 def _wrong_length(n_bytes: int, wanted: int) -> str:

@@ -45,8 +45,10 @@ WHERE uri IS NULL OR NOT ({_OWNED}) GROUP BY 2, 3
 
 OWNED_CHUNKS = f"""
 SELECT source.id, uri, chunk.generation > source.generation, ordinal, span_start,
-    CAST(text AS BLOB), chunk.text_hash, CAST(metadata AS BLOB), embedding.id,
-    bad_vector.what
+    CAST(text AS BLOB), chunk.text_hash, CAST(metadata AS BLOB),
+    CASE WHEN chunk.generation > source.generation THEN next_fingerprint = ''
+        ELSE fingerprint IS NULL END,
+    embedding.id, bad_vector.what
 FROM chunk JOIN source ON source.id = chunk.source
 LEFT JOIN embedding ON embedding.text_hash = chunk.text_hash
 LEFT JOIN temp.bad_vector ON bad_vector.text_hash = chunk.text_hash
