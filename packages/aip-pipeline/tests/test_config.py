@@ -52,7 +52,7 @@ def test_a_wrong_setting_is_called_as_it_was_given(
     assert said("--encoding", "x") == "--encoding 'x' is not known to Python"
     (aip.folder / "aip.toml").write_text("chunk_size = 300")
     monkeypatch.setenv("AIP_CHUNK_OVERLAP", "200")
-    assert said() == f"AIP_CHUNK_OVERLAP (200) {half} chunk-size in aip.toml (300)"
+    assert said() == f"AIP_CHUNK_OVERLAP (200) {half} chunk_size in aip.toml (300)"
     assert "see `aip plan --help`" in aip("plan", "notes").err
     with pytest.raises(ValueError, match=r"^max_memory_bytes must be at least 1048576"):
         IngestSettings(max_memory_bytes=1024)
@@ -133,17 +133,19 @@ def test_every_command_follows_the_file(aip: Aip) -> None:
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ("chunk-sise = 1", "aip.toml sets 'chunk_sise', which is no setting: did you"),
+        ("chunk-sise = 1", "aip.toml sets 'chunk-sise', which is no setting: did you"),
         ("zzz = 1", "aip.toml sets 'zzz', which is no setting: see `aip config`"),
         ("[ingest]\nrpm = 1", "has a table 'ingest': write settings without tables"),
-        ("chunk-size = '9'", "sets 'chunk_size' to a string: write an integer"),
-        ("chunk-size = true", "sets 'chunk_size' to a boolean: write an integer"),
-        ("chunk-size = 1.5", "sets 'chunk_size' to a float: write an integer"),
-        ("text-field = 5", "sets 'text_field' to an integer: write a string"),
+        ("chunk-size = '9'", "sets 'chunk-size' to a string: write an integer"),
+        ("chunk-size = true", "sets 'chunk-size' to a boolean: write an integer"),
+        ("chunk-size = 1.5", "sets 'chunk-size' to a float: write an integer"),
+        ("text-field = 5", "sets 'text-field' to an integer: write a string"),
         ("store = ['a']", "sets 'store' to an array: write a string"),
-        ("no-fulltext = 1", "sets 'no_fulltext' to an integer: write true or false"),
+        ("no-fulltext = 1", "sets 'no-fulltext' to an integer: write true or false"),
         ("max-memory = 1.5", "to a float: write an integer or a string"),
-        ("chunk-size = 0", "aip.toml sets 'chunk_size' wrongly: 0 is not in the range"),
+        ("chunk-size = 0", "aip.toml sets 'chunk-size' wrongly: 0 is not in the range"),
+        ("chunk_size = 'big'", "aip.toml sets 'chunk_size' to a string: write an"),
+        ("chunk_size = 0", "aip.toml sets 'chunk_size' wrongly: 0 is not in the"),
         ("clean = 'nfd'", "sets 'clean' wrongly: 'nfd' is not one of"),
         ("concurrency = 0", "sets 'concurrency' wrongly: 0 is neither a positive"),
         ("rpm = 1\nrpm = 2", "aip.toml is not TOML: "),

@@ -124,11 +124,9 @@ class Setting(click.Option):
             return super().process_value(ctx, value)
         except click.BadParameter as error:
             if ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
-                file = settings_file(ctx).name
-                said = error.message.rstrip(".")
-                raise ConfigError(
-                    f"{file} sets {self.name!r} wrongly: {said}"
-                ) from None
+                file = settings_file(ctx)
+                said, key = error.message.rstrip("."), file.keys[str(self.name)]
+                raise ConfigError(f"{file.name} sets {key!r} wrongly: {said}") from None
             raise
 
     def _wanted(self, value: object) -> str | None:
@@ -190,7 +188,8 @@ def spelled(ctx: click.Context, name: str) -> str:
     if source is ParameterSource.ENVIRONMENT:
         return variable(flag)
     if source is ParameterSource.DEFAULT_MAP:
-        return f"{flag.removeprefix('--')} in {settings_file(ctx).name}"
+        file = settings_file(ctx)
+        return f"{file.keys[name]} in {file.name}"
     return flag
 
 

@@ -13,10 +13,14 @@ SECRET = re.compile(r"api_?key|^key$|secret|password|credential|^token$", re.IGN
 
 
 class SettingsFile(NamedTuple):
-    """Hold the settings of one file: its name as users know it, values by option."""
+    """Hold the settings of one file: its name as users know it, values by option.
+
+    `keys` has, by option, how the file writes it: with hyphens or underscores.
+    """
 
     name: str
     values: Mapping[str, object]
+    keys: Mapping[str, str]
 
 
 def load_settings(folder: Path) -> SettingsFile:
@@ -36,7 +40,7 @@ def load_settings(folder: Path) -> SettingsFile:
         table = tool.get("aip", {}) if isinstance(tool, dict) else {}
         if isinstance(table, dict):
             return _settings("pyproject.toml [tool.aip]", table)
-    return SettingsFile("", {})
+    return SettingsFile("", {}, {})
 
 
 def _parsed(path: Path) -> dict[str, object]:
@@ -54,6 +58,7 @@ def _parsed(path: Path) -> dict[str, object]:
 
 def _settings(name: str, table: Mapping[str, object]) -> SettingsFile:
     values: dict[str, object] = {}
+    keys: dict[str, str] = {}
     for key, value in table.items():
         option = key.replace("-", "_")
         if SECRET.search(option):
@@ -64,8 +69,8 @@ def _settings(name: str, table: Mapping[str, object]) -> SettingsFile:
             )
         if option in values:
             raise ConfigError(f"{name} sets {key!r} twice: keep one of them")
-        values[option] = value
-    return SettingsFile(name, values)
+        values[option], keys[option] = value, key
+    return SettingsFile(name, values, keys)
 
 
 def refuse_unknown(file: SettingsFile, known: set[str]) -> None:
@@ -74,28 +79,33 @@ def refuse_unknown(file: SettingsFile, known: set[str]) -> None:
     Raises:
         ConfigError: names the file, the key, and the option that comes nearest.
     """
-    for key, value in file.values.items():
-        if key not in known:
+    for option, value in file.values.items():
+        if option not in known:
+            key = file.keys[option]
             if isinstance(value, dict):
                 raise ConfigError(
                     f"{file.name} has a table {key!r}: write settings without tables"
                 )
             from difflib import get_close_matches  # noqa: PLC0415  # only to fail
 
-            near = get_close_matches(key, known, n=1)
+            near = get_close_matches(option, known, n=1)
+            if near and "_" not in key:
+                near = [near[0].replace("_", "-")]
             hint = f"did you mean {near[0]!r}?" if near else "see `aip config`"
             raise ConfigError(f"{file.name} sets {key!r}, which is no setting: {hint}")
 
 
-def refuse_type(file: SettingsFile, key: str, *, wanted: str) -> NoReturn:
+def refuse_type(file: SettingsFile, option: str, *, wanted: str) -> NoReturn:
     """Refuse a value of a wrong type; it is not repeated, since it may be secret.
 
     Raises:
         ConfigError: always.
     """
-    kind = type(file.values[key]).__name__
+    kind = type(file.values[option]).__name__
     given = _TOML_NAMES.get(kind, kind)
-    raise ConfigError(f"{file.name} sets {key!r} to {given}: write {wanted}")
+    raise ConfigError(
+        f"{file.name} sets {file.keys[option]!r} to {given}: write {wanted}"
+    )
 
 
 _TOML_NAMES = {
