@@ -45,9 +45,14 @@ async def search(
 
     Raises:
         StoreError: there is no such store, or nothing in it.
+        TypeError, ValueError: an argument is of a wrong type, or out of range.
         ConfigError: the query is empty, or the store has no full text to search.
         SpaceMismatch: the embedder is not, or no longer, the one that made the store.
     """
+    if not isinstance(query, str):
+        raise TypeError(f"query must be a string, not {type(query).__name__}")
+    if not isinstance(k, int):
+        raise TypeError(f"k must be an integer, not {k!r}")
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     if mode not in get_args(Mode):

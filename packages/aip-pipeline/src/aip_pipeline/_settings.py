@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from numbers import Integral, Real
 from typing import Literal, TypedDict, get_args
 
 from aip_readers import Format, read_chunks
@@ -74,6 +75,7 @@ class IngestSettings:
 
     Raises:
         ValueError: a setting is out of range; a `SettingError`.
+        TypeError: a number is none.
     """
 
     store: str = "sqlite:///aip.db"
@@ -105,7 +107,10 @@ class IngestSettings:
         """Refuse what cannot work, before anything is read or paid for."""
         for name, low in _LOWEST.items():
             value = getattr(self, name)
-            if isinstance(value, int | float) and not low <= value < inf:
+            if value in _NO_NUMBER.get(name, ()):
+                continue
+            _refuse_type(name, value)
+            if not low <= value < inf:
                 least = "a finite number" if value == inf else f"at least {low}"
                 raise SettingError(Name(name), f" must be {least}, not {value}")
         if self.chunk_overlap > self.chunk_size // 2:
@@ -157,6 +162,13 @@ def _name_of(encoding: str) -> str:
     return encoding if encoding == "detect" else codecs.lookup(encoding).name
 
 
+def _refuse_type(name: str, value: object) -> None:
+    whole = name not in _FRACTIONS
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        wanted = "an integer" if whole else "a number"
+        raise TypeError(f"{name} must be {wanted}, not {value!r}")
+
+
 class IngestOptions(TypedDict, total=False):
     """Name the fields of `IngestSettings` that `ingest` takes as keywords."""
 
@@ -198,3 +210,6 @@ _LOWEST = {
     "max_cost": 0,
     "price": 1e-9,
 }
+_FRACTIONS = {"deadline_s", "max_cost", "price"}
+_OPTIONAL = "dimensions", "rpm", "tpm", "max_tokens", "max_cost", "price"
+_NO_NUMBER = {**dict.fromkeys(_OPTIONAL, (None,)), "concurrency": ("adaptive",)}

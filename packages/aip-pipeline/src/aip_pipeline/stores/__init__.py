@@ -63,11 +63,16 @@ def open_store(url: str, *, create: bool = True) -> SqliteStore:
         create: whether to make the store where there is none.
 
     Raises:
-        ConfigError: no such kind of store.
+        ConfigError: no such kind of store, or no URL at all.
 
     >>> open_store("sqlite:///notes.db").path.name
     'notes.db'
     """
+    if not isinstance(url, str):
+        raise ConfigError(
+            f"a store is named by a URL, not by {url!r}: use 'sqlite:///PATH', such as "
+            "'sqlite:///aip.db'"
+        )
     if not url.startswith(_SQLITE) or url == _SQLITE:
         kind = url.split(":", 1)[0]
         raise ConfigError(
