@@ -96,7 +96,9 @@ def write_jsonl(path: Path, count: int) -> None:
 def test_ingest_then_search_finds_the_passage_and_its_bytes(folder: Path) -> None:
     done = aip(folder.parent, "ingest", "notes")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Done: 2 sources, 2 chunks in sqlite:///aip.db" in done.stdout
+    assert (
+        "Done: 2 sources of this run, with 2 chunks in sqlite:///aip.db" in done.stdout
+    )
     found = aip(folder.parent, "search", "how do I bake bread", "-k", "1", "--json")
     (hit,) = json.loads(found.stdout)
     assert hit["source"] == str(folder / "bread.md")

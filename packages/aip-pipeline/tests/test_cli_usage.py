@@ -267,7 +267,9 @@ def test_a_refused_prune_still_sums_up_what_was_done(aip: Aip, folder: Path) -> 
     (folder / "new.txt").write_text("Warm the pot first.")
     refused = aip("ingest", "notes", "--prune")
     assert (refused.code, only_line(refused.err)[:12]) == (1, "aip: error: ")
-    assert refused.lines[0].startswith("Done: 2 sources, 2 chunks in sqlite:///aip.db")
+    assert refused.lines[0].startswith(
+        "Done: 2 sources of this run, with 2 chunks in sqlite:///aip.db"
+    )
     assert "read 2 = stored 1 + unchanged 1 + filtered 0 + dead 0" in refused.out
     assert "vanished, and still answering: " in refused.out
     assert "--prune" not in refused.out

@@ -210,7 +210,9 @@ def test_plan_ingest_and_status_count_the_same_sources(aip: Aip) -> None:
     given = ("in", "in/a.txt", "in")
     first = aip("plan", *given)
     done = aip("ingest", *given)
-    read = re.fullmatch(r"Done: (\d) sources, (\d) chunks in .*", done.lines[0])
+    read = re.fullmatch(
+        r"Done: (\d) sources of this run, with (\d) chunks in .*", done.lines[0]
+    )
     assert read is not None
     sources, chunks = read.groups()
     assert f"Sources: {sources} new, 0 changed, 0 unchanged" in first.out

@@ -17,6 +17,8 @@ class IngestReport:
     `read` is every chunk that the sources hold: the chunks of a source that did not
     change are counted from the store, without reading it again. A damaged stretch of
     a source that gave no chunk counts one in `read` and one in `dead`.
+    `deleted` counts the chunks of vanished sources that `prune` removed, not those of
+    the old versions of sources that changed.
     `mirrored` counts the rows that a mirror took, `mirror_behind` those that
     are left to send or were refused.
     """

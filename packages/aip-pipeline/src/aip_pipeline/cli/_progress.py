@@ -157,8 +157,8 @@ class Progress:
         budget = f"Stopped by the budget of {run.settings.budget}"
         ended = budget if run.exhausted else ended
         print_line(
-            f"{ended}: {counted(report.sources, 'source')}, "
-            f"{counted(report.stored + report.unchanged, 'chunk')} in {store} "
+            f"{ended}: {counted(report.sources, 'source')} of this run, with "
+            f"{counted(report.stored + report.unchanged, 'chunk')} in {store}, "
             f"after {report.seconds:.1f} s"
         )
         print_line(
