@@ -105,6 +105,23 @@ async def test_a_retry_is_not_paid_for_twice(notes: Path, server: OpenAIServer) 
     assert server.times_embedded("this one is POISON") == 1
 
 
+def test_a_retry_names_no_more_than_an_ingest(aip: Aip) -> None:
+    (aip.folder / "one.jsonl").write_text("{oops}\n" * 9)
+    many = aip.folder / "many"
+    many.mkdir()
+    for n in range(205):
+        (many / f"{n:03}.txt").write_bytes(b"\xff")
+    assert aip("ingest", "one.jsonl").code == 3
+    lines = aip("dead", "retry").err.splitlines()
+    assert len(lines) == 4
+    assert "could not be read; mend it, then ingest it again: ... and more" in lines[3]
+    aip("ingest", "many")
+    retried = aip("dead", "retry")
+    assert len(retried.err.splitlines()) == 201
+    assert retried.err.endswith(": ... and more: see `aip dead list`\n")
+    assert retried.out.startswith("Retried 214 = ")
+
+
 async def test_what_could_not_be_read_is_read_again(
     notes: Path, server: OpenAIServer
 ) -> None:

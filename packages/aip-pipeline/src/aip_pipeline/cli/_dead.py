@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import click
 
@@ -16,7 +17,7 @@ from aip_pipeline.cli._options import (
     store_option,
 )
 from aip_pipeline.cli._printing import print_json, print_line, print_text
-from aip_pipeline.cli._progress import describe
+from aip_pipeline.cli._progress import LettersShown, describe
 from aip_pipeline.stores import DeadLetter, open_store
 
 
@@ -121,7 +122,7 @@ def retry_letters(
     from aip_pipeline._retry import retry_dead  # noqa: PLC0415  # list is light
 
     report = asyncio.run(
-        retry_dead(numbers, store=store, base_url=base_url, on_left=_left)
+        retry_dead(numbers, store=store, base_url=base_url, on_left=_left())
     )
     if as_json:
         print_json(report.as_dict())
@@ -138,7 +139,14 @@ def retry_letters(
     return OK if report.stored == report.retried else DEAD_LETTERS
 
 
-def _left(letter: DeadLetter) -> None:
+def _left() -> Callable[[DeadLetter], None]:
+    """Return what names the letters that are left, no more of them than an ingest."""
     unread = "not retried, for it could not be read; mend it, then ingest it again"
-    why = unread if letter.text is None else "refused again"
-    print_line(f"aip: {why}: {describe(letter)}", err=True)
+    shown = LettersShown()
+
+    def tell(letter: DeadLetter) -> None:
+        why = unread if letter.text is None else "refused again"
+        if told := shown.told(letter):
+            print_line(f"aip: {why}: {told}", err=True)
+
+    return tell

@@ -29,6 +29,32 @@ MAX_LETTERS_SHOWN = 200
 MAX_ALIKE_SHOWN = 3
 
 
+class LettersShown:
+    """Name dead letters up to a bound, and no reason of a source too often."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+        self._source = ""  # of the last letter, and how often it gave which reason
+        self._reasons: Counter[str] = Counter()
+
+    def told(self, letter: DeadLetter) -> str | None:
+        """Return what to say of a letter; None where enough was said."""
+        if self._shown > MAX_LETTERS_SHOWN:
+            return None
+        if letter.source != self._source:
+            self._source, self._reasons = letter.source, Counter()
+        self._reasons[letter.reason] += 1
+        alike = self._reasons[letter.reason]
+        if alike > MAX_ALIKE_SHOWN + 1:
+            return None
+        self._shown += 1
+        if self._shown > MAX_LETTERS_SHOWN:
+            return "... and more: see `aip dead list`"
+        if alike > MAX_ALIKE_SHOWN:
+            return f"... and more in {letter.source}: {letter.reason}"
+        return describe(letter)
+
+
 class Progress:
     """Show a run on stderr; only a terminal sees it move.
 
@@ -41,9 +67,7 @@ class Progress:
         self._moving = sys.stderr.isatty() and not quiet and not mute
         self._mute = mute
         self._status: Status | None = None
-        self._letters = 0
-        self._source = ""  # of the last letter, and how often it gave which reason
-        self._reasons: Counter[str] = Counter()
+        self._letters = LettersShown()
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -89,21 +113,8 @@ class Progress:
 
     def dead_letter(self, letter: DeadLetter) -> None:
         """Name what could not be stored, up to a bound, and no reason too often."""
-        if self._letters > MAX_LETTERS_SHOWN:
-            return
-        if letter.source != self._source:
-            self._source, self._reasons = letter.source, Counter()
-        self._reasons[letter.reason] += 1
-        alike = self._reasons[letter.reason]
-        if alike > MAX_ALIKE_SHOWN + 1:
-            return
-        self._letters += 1
-        if self._letters > MAX_LETTERS_SHOWN:
-            self.say("dead: ... and more: see `aip dead list`")
-        elif alike > MAX_ALIKE_SHOWN:
-            self.say(f"dead: ... and more in {letter.source}: {letter.reason}")
-        else:
-            self.say(f"dead: {describe(letter)}")
+        if told := self._letters.told(letter):
+            self.say(f"dead: {told}")
 
     async def follow(self, run: Ingestion) -> None:
         """Refresh the display until cancelled."""
