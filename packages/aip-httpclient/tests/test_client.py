@@ -278,7 +278,9 @@ async def test_a_wait_beyond_the_deadline_is_not_begun_and_said_to_be_one() -> N
         FaultServer(handler=busy) as server,
         AsyncHttpClient(base_url=server.url) as client,
     ):
-        what = "the deadline of 9 s would pass before the next attempt; the last "
+        what = (
+            "the deadline of 9 s would pass before the next attempt; the last attempt: "
+        )
         with pytest.raises(DeadlineExceeded, match=what):
             await client.post("x", json=1, deadline_s=9.0)
 

@@ -409,7 +409,7 @@ class Call:
 
     def _too_late(self, failure: AttemptFailed | None) -> DeadlineExceeded:
         self._engine.tally.failed += 1
-        last = f"; the last attempt {failure.what}" if failure else ""
+        last = f"; the last attempt: {failure.what}" if failure else ""
         facts = self._facts(failure)
         deadline_s = self._terms.deadline_s or 0.0
         passed = self._left_s(self._loop.time()) <= 0
