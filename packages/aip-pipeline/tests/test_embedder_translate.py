@@ -14,6 +14,7 @@ from aip_httpclient import (
 )
 from aip_pipeline import _errors as errors
 from aip_pipeline.embedders._translate import translated
+from aip_pipeline.mirrors._translate import translated as mirror_translated
 
 URL = "http://h/v1/embeddings"
 
@@ -71,6 +72,16 @@ def test_a_deadline_says_what_is_kept_and_what_to_do() -> None:
     assert down.endswith(
         ": what was stored is kept: run the same command again when the server is well"
     )
+
+
+def test_a_deadline_at_an_address_of_nobody_asks_for_the_address() -> None:
+    what = "the deadline of 9 s has passed; the last attempt: cannot connect: no name"
+    error = failed(DeadlineExceeded, what)
+    assert str(translated(error)).endswith(
+        ": what was stored is kept: is the server running, and the base URL right?"
+    )
+    told = str(mirror_translated(error, name="pinecone:https://h", rows=False))
+    assert told.endswith(": check the index's host and the network")
 
 
 def test_connection_is_to_blame_for_no_answer_at_all() -> None:

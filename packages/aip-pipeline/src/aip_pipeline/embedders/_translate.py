@@ -68,7 +68,14 @@ def _todo(error: CallError) -> str:
             "the server asks to wait longer; what was stored is kept: run the same "
             "command again later, or let aip ingest wait with a longer --deadline"
         )
+    if found_nobody(error):
+        return "what was stored is kept: is the server running, and the base URL right?"
     return "what was stored is kept: run the same command again when the server is well"
+
+
+def found_nobody(error: CallError) -> bool:
+    """Tell whether the last attempt met no server, as where a name is wrong."""
+    return "cannot connect: " in error.what
 
 
 def asked_to_wait(error: EmbedderError) -> bool:

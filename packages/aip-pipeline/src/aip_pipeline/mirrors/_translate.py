@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aip_httpclient import CallError, ConnectError, StatusRefused
 from aip_pipeline._errors import MirrorError, MirrorRefused
-from aip_pipeline.embedders._translate import why
+from aip_pipeline.embedders._translate import found_nobody, why
 
 # The rows may be at fault: of another dimension, too large, all zero.
 ABOUT_ROWS = frozenset({400, 413, 422})
@@ -29,11 +29,10 @@ def translated(error: CallError, *, name: str, rows: bool) -> MirrorError:
     if rows and isinstance(error, StatusRefused) and error.status in ABOUT_ROWS:
         return MirrorRefused(f"{name} refused rows: {error.status} {said}")
     tried = f"({error.attempts} attempt{'' if error.attempts == 1 else 's'})"
+    host = "check the index's host and the network"
     if isinstance(error, ConnectError):
-        return MirrorError(
-            f"cannot reach {name}: {why(error)} {tried}: check the index's host and "
-            "the network"
-        )
+        return MirrorError(f"cannot reach {name}: {why(error)} {tried}: {host}")
     status = "" if error.status is None else f"{error.status} "
-    advice = _ADVICE.get(error.status or 0, "run again when the server is well")
+    well = host if found_nobody(error) else "run again when the server is well"
+    advice = _ADVICE.get(error.status or 0, well)
     return MirrorError(f"no answer from {name}: {status}{said} {tried}: {advice}")
