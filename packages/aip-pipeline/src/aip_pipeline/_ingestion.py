@@ -89,7 +89,7 @@ class Ingestion:
         self.vanished = Vanished(0, 0)
         self.removed = 0
         self.loop_lag_s = LoopLag()
-        self.read_bytes = self.accepted = 0
+        self.read_bytes = self.accepted = self._writing_bytes = 0
         self.unknown: Mapping[str, int] = {}
         self.sources: Sequence[Source] = tuple(sources)
         self._given = embedder
@@ -104,7 +104,6 @@ class Ingestion:
         self.spending = TokenBudget(settings.token_limit())
         self._bottleneck = Bottleneck()
         self._log = RunLog()
-        self._writing_bytes = 0
         self._refused: PruneRefused | None = None
         self._any_embedded = self._may_prune = self._all_settled = False
         self._callback_error: Exception | None = None
