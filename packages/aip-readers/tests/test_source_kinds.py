@@ -487,3 +487,30 @@ def test_whatever_a_file_system_raises_is_an_open_error(
     assert isinstance(error, OpenError)
     assert error.offset == 600
     assert error.reason == "RuntimeError: https://***@host/ said no"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_ends_where_whoever_waits_for_it_says_so(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    heard = iter([True, False])
+    records = open_records(pipe, format="jsonl", wait=lambda _: next(heard, False))
+    keeper = os.open(pipe, os.O_RDWR)
+    try:
+        os.write(keeper, LINE * 3)
+        assert [record.text for record in records] == ["ok"] * 3
+    finally:
+        os.close(keeper)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it would seem empty")
+def test_a_pipe_that_nobody_writes_to_can_be_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    records = open_records(pipe, wait=lambda _: False)
+    assert list(records) == []
+
+
+def test_nobody_waits_for_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINE)
+    records = open_records(path, wait=lambda _: pytest.fail("a file is never silent"))
+    assert [record.text for record in records] == ["ok"]

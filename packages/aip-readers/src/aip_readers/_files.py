@@ -16,7 +16,7 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-    from ._types import RawFile
+    from ._types import RawFile, Wait
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -73,43 +73,54 @@ def open_error(
     return OpenError(source, offset, None, reason)
 
 
-def open_raw(path: Path) -> RawFile:
+def open_raw(path: Path, *, wait: Wait | None = None) -> RawFile:
     """Open *path*, whatever it is; raise ``OpenError``."""
     name = os.fspath(path)
-    return _Remote(name) if is_url(name) else _Local(name)
+    return _Remote(name) if is_url(name) else _Local(name, wait=wait)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a named pipe that nobody writes to yet; elsewhere it would seem empty."""
+    return os.open(path, flags | (os.O_NONBLOCK if sys.platform == "linux" else 0))
 
 
 class _Local:
     """A file, a pipe or standard input of this machine."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, wait: Wait | None) -> None:
         self._name = absolute(path)
         try:
             if path == STDIN:
                 self.file = FileIO(sys.stdin.fileno(), closefd=False)
             else:
-                self.file = FileIO(self._name)
+                opener = None if wait is None else _open_at_once
+                self.file = FileIO(self._name, opener=opener)
             self._stat = os.fstat(self.file.fileno())
         except (OSError, ValueError) as error:
             # ValueError: a name with a NUL in it, or a closed standard input.
             raise open_error(self._name, error) from error
         # Pipes and /proc files say 0 whatever they hold.
         self._regular = stat.S_ISREG(self._stat.st_mode) and self._stat.st_size > 0
+        self._wait = None if self._regular else wait
         # Whoever started us may have read some of standard input, and of a file.
         self._begin = self.file.tell() if self._regular and path == STDIN else 0
         self.size = self._stat.st_size - self._begin if self._regular else None
         self.direct = self.file if self._regular and not self._begin else None
 
     def read(self, size: int, /) -> bytes:
+        wait = self._wait
         try:
-            while (block := self.file.read(size)) is None:
+            while wait is None or wait(self.file.fileno()):
+                if (block := self.file.read(size)) is not None:
+                    return block
                 # Someone made this pipe non-blocking: nothing there is no end.
                 from select import select  # noqa: PLC0415  # rare
 
-                select([self.file], [], [])
+                if wait is None:
+                    select([self.file], [], [])
         except OSError as error:
             raise open_error(self._name, error) from error
-        return block
+        return b""
 
     def seek(self, offset: int, /) -> bool:
         if not self._regular:

@@ -11,7 +11,7 @@ from ._reader import Asked, Reader
 from ._records import Record
 from ._suffixes import format_of
 from ._text import TextReader
-from ._types import Cursor, OnError
+from ._types import Cursor, OnError, Wait
 
 Format: TypeAlias = Literal[
     "auto", "text", "lines", "jsonl", "csv", "tsv", "html", "pdf", "parquet"
@@ -30,6 +30,7 @@ def open_records(
     start: int | None = None,
     start_line: int = 1,
     cursor: Cursor | None = None,
+    wait: Wait | None = None,
 ) -> Reader[Record]:
     """Open *path* as an iterator and context manager of ``Record``s.
 
@@ -39,7 +40,9 @@ def open_records(
     *start_line* are the byte and the line of an earlier record or chunk to go on from
     (a *start* of 0 is after an empty first line, None the beginning); a *cursor* says
     the same, knows its file, and leaves out the rest of a line that was truncated.
-    To HTML, PDF and Parquet a *start* is nothing.
+    To HTML, PDF and Parquet a *start* is nothing. *wait* is called with the file
+    descriptor before each read of a pipe or of standard input, and may wait there for
+    what comes; where it returns False the source ends, as if its writer had closed it.
     """
     if format not in get_args(Format):
         known = ", ".join(get_args(Format))
@@ -57,6 +60,7 @@ def open_records(
         cursor=cursor,
         text_field=text_field,
         id_field=id_field,
+        wait=wait,
     )
     return _OPENERS[kind](path, asked)
 

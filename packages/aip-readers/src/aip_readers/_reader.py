@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from ._types import Cursor, OnError
+    from ._types import Cursor, OnError, Wait
 
 T = TypeVar("T")
 Y = TypeVar("Y")
@@ -43,6 +43,7 @@ class Asked(NamedTuple):
     cursor: Cursor | None = None
     text_field: str = "text"
     id_field: str | None = None
+    wait: Wait | None = None
 
     def from_the_beginning(self) -> Asked:
         """Return the same for a format in which no place but the beginning is one."""
@@ -96,7 +97,11 @@ class Reader(Generic[T]):
 
     def _opened(self) -> ByteSource:
         return ByteSource(
-            self.path, limits=self.limits, start=self.start, cursor=self._cursor
+            self.path,
+            limits=self.limits,
+            start=self.start,
+            cursor=self._cursor,
+            wait=self._asked.wait,
         )
 
     def _run(self) -> Generator[Any, None, None]:

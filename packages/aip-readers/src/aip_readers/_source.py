@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._members import MemberStream
-    from ._types import Cursor
+    from ._types import Cursor, Wait
 
 BLOCK = 64 * 1024
 HEAD = 512
@@ -43,6 +43,7 @@ class ByteSource:
         limits: Limits,
         start: int | None = None,
         cursor: Cursor | None = None,
+        wait: Wait | None = None,
     ) -> None:
         self.name = absolute(path)
         self.path = path
@@ -58,7 +59,7 @@ class ByteSource:
         # Whether more was read than the limit of the whole allows.
         self._is_over = False
         self._direct: FileIO | None = None
-        self._file = open_raw(path)
+        self._file = open_raw(path, wait=wait)
         self.bytes_total = self._file.size
         try:
             self._begin(start or 0, cursor)

@@ -22,6 +22,14 @@ OnOversize: TypeAlias = Literal["error", "skip", "truncate", "split"]
 """What to do about a record that is too long; see ``Limits``."""
 
 
+Wait: TypeAlias = Callable[[int], bool]
+"""Wait for a pipe, given its file descriptor; False ends the source where it is.
+
+It is called before each read of what is no regular file: a pipe, a terminal, standard
+input.
+"""
+
+
 class Cursor(TypedDict):
     """A place in a source; survives JSON, in less than 300 bytes.
 
