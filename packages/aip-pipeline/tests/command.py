@@ -43,11 +43,15 @@ class Aip:
 
 
 async def aip_process(
-    *args: str, stderr: int = asyncio.subprocess.PIPE, **variables: str
+    *args: str,
+    stdin: int | None = None,
+    stderr: int = asyncio.subprocess.PIPE,
+    **variables: str,
 ) -> asyncio.subprocess.Process:
     """Start `aip` as a process in the working folder, with some variables set."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aip_pipeline", *args),
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
         env=os.environ | variables,

@@ -204,31 +204,6 @@ def test_ctrl_c_drains_and_the_next_run_goes_on(folder: Path) -> None:
         assert second["unchanged"] == first["stored"]
 
 
-def test_two_interrupts_end_a_run_whose_input_does_not_end(folder: Path) -> None:
-    run = subprocess.Popen(
-        command("ingest", "-", "--json"),
-        cwd=folder.parent,
-        env=QUIET_ENV,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_until((folder.parent / "aip.db.lock").exists)
-        time.sleep(0.05)
-        run.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-        run.send_signal(signal.SIGINT)
-        assert run.wait(30) == 130
-        assert run.stdout is not None
-        told = json.loads(run.stdout.read())
-        assert (told["read"], told["outcome"]) == (0, "interrupted")
-    finally:
-        run.kill()
-        run.communicate()
-
-
 def test_killed_runs_lose_nothing_and_pay_for_little_twice(folder: Path) -> None:
     write_jsonl(folder / "many.jsonl", 1500)
     (folder / "long.txt").write_text("".join(f"sentence {n}. " for n in range(9000)))

@@ -77,6 +77,7 @@ class RunLog:
 
     def finished(self, report: IngestReport, *, outcome: str) -> None:
         """Log the report and how the run ended."""
+        self.retries(report.retries)
         said = f"run {outcome}"
         _log(logging.INFO, "run_finished", said, outcome=outcome, **report.as_dict())
 

@@ -19,7 +19,8 @@ from aip_pipeline._canary import CANARY_BYTES, CANARY_TEXTS, CanaryCheck
 from aip_pipeline._errors import ConservationError, EmbedderRefused, PruneRefused
 from aip_pipeline._events import RunLog
 from aip_pipeline._first_request import embed_first
-from aip_pipeline._memory import peak_memory_bytes, resident_bytes
+from aip_pipeline._inlet import Inlet
+from aip_pipeline._memory import peak_memory_bytes
 from aip_pipeline._mirroring import Mirroring
 from aip_pipeline._pruning import (
     Vanished,
@@ -71,6 +72,8 @@ class Ingestion:
         read_bytes: of the files so far, as they lie on disk.
         spending: what the budget of tokens still admits.
         accepted: chunks read so far; the report counts those that are durable.
+        sends: whether what was read is still sent to be embedded.
+        cut_off: the source that cannot be read again, and was not read to its end.
     """
 
     def __init__(
@@ -96,7 +99,8 @@ class Ingestion:
         self._mirroring = Mirroring(settings.store, mirror, settings.mirror)
         self._keep = keep
         self._on_dead = on_dead
-        self._stop = threading.Event()
+        self._stop, self._inlet = threading.Event(), Inlet()
+        self.sends, self.cut_off = True, ""
         self._claimed: set[bytes] = set()
         self._poison: dict[bytes, Poison] = {}
         self._tickets: deque[Ticket] = deque()
@@ -131,35 +135,29 @@ class Ingestion:
         Args:
             at_s: the time to put on it, in seconds since the start.
         """
-        report = self.report
         # There is no batcher, and no embedder, until the run has begun.
         batcher: Batcher | None = getattr(self, "_batcher", None)
-        embedder: Embedder | None = getattr(self, "_embedder", None)
-        stats = getattr(embedder, "stats", None)  # an HTTP embedder's client may tell
-        quantiles = {} if stats is None else stats.latency_s
-        return Sample(
+        return Sample.of(
+            self.report,
+            getattr(self, "_embedder", None),
             at_s=at_s,
-            stored=report.stored,
-            tokens=report.tokens,
-            in_flight=stats.in_flight if stats else batcher.in_flight if batcher else 0,
-            limit=None if stats is None else stats.limit,
+            batches=batcher.in_flight if batcher else 0,
             held_bytes=self.held_bytes,
-            memory_bytes=resident_bytes(),
-            retries=report.retries if embedder is None else embedder.usage.retries,
-            limited=0 if stats is None else stats.retried.get("429", 0),
-            latency_p50_s=quantiles.get("p50"),
-            latency_p90_s=quantiles.get("p90"),
-            outage=stats is not None and stats.outage,
-            refused_s=getattr(stats, "refused_s", 0.0),
         )
 
     def drain(self) -> None:
         """Send nothing more; what is in flight is stored, then `run` returns.
 
         Where no answer is on its way, as from a server that is down, none is awaited.
+        Where a pipe is awaited, what was read is sent first: it cannot be read again.
         Call it on the event loop, such as from a signal handler.
         """
-        self.interrupted = True
+        self.interrupted = self._inlet.closed = True
+        if not self._inlet.waiting or self.sample(0.0).outage:
+            self._stop_sending()
+
+    def _stop_sending(self) -> None:
+        self.sends = False
         self._end_early()
 
     def _end_early(self) -> None:
@@ -168,7 +166,7 @@ class Ingestion:
 
     async def run(self) -> IngestReport:
         """Ingest the sources; see `ingest`."""
-        started, outcome = monotonic(), "failed"
+        self._started_s, outcome = monotonic(), "failed"
         self._log.started(self.settings, sources=len(self.sources))
         try:
             found = off_loop(sources_to_read, self.sources, settings=self.settings)
@@ -176,13 +174,16 @@ class Ingestion:
             await self._run()
             outcome = self._ended()
         finally:
-            report = self.report
-            report.seconds = monotonic() - started
-            report.peak_memory_bytes = peak_memory_bytes()
-            report.bottleneck = self._bottleneck.name
-            self._log.retries(report.retries)
-            self._log.finished(report, outcome=outcome)
-        return report
+            self.conclude(outcome)
+        return self.report
+
+    def conclude(self, outcome: str) -> None:
+        """Complete the report, and log it; for whoever ends the process meanwhile."""
+        report = self.report
+        report.seconds = monotonic() - self._started_s
+        report.peak_memory_bytes = peak_memory_bytes()
+        report.bottleneck = self._bottleneck.name
+        self._log.finished(report, outcome=outcome)
 
     def _ended(self) -> str:
         if self.interrupted:
@@ -191,7 +192,7 @@ class Ingestion:
 
     def _check(self, report: IngestReport) -> None:
         """Compare what the reader counted with what the writer made durable."""
-        if not self._stopped_sending() and self.accepted != report.read:
+        if self.sends and self.accepted != report.read:
             raise ConservationError(
                 f"{self.accepted} chunks were read but {report.read} were committed: "
                 "please report this bug"
@@ -240,17 +241,11 @@ class Ingestion:
         """Run the writer's thread around everything that feeds it."""
         loop = asyncio.get_running_loop()
 
-        def on_added(n_bytes: int) -> None:
-            loop.call_soon_threadsafe(self._added, n_bytes)
-
-        def on_commit(done: Committed) -> None:
-            loop.call_soon_threadsafe(self._committed, done)
-
         self._writer = Writer(
             claimed=self._claimed,
             poison=self._poison,
-            on_added=on_added,
-            on_commit=on_commit,
+            on_added=lambda size: loop.call_soon_threadsafe(self._added, size),
+            on_commit=lambda done: loop.call_soon_threadsafe(self._committed, done),
         )
         opened: asyncio.Future[None] = loop.create_future()
         writing = loop.run_in_executor(pool, self._write_all, loop, opened)
@@ -323,6 +318,7 @@ class Ingestion:
                 spec=self._embedder.spec,
                 claimed=self._claimed,
                 stop=self._stop,
+                inlet=self._inlet,
                 keep=self._keep,
                 max_page_bytes=min(1 << 19, self.settings.max_memory_bytes // 16),
                 vector_bytes=self._vector_bytes,
@@ -333,9 +329,9 @@ class Ingestion:
                 try:
                     accepted.result()
                 except BudgetClosed:
-                    return
-            self.unknown = reader.unknown
-            if not self._stop.is_set():
+                    break
+            self.unknown, self.cut_off = reader.unknown, reader.cut_off
+            if not (self._stop.is_set() or self._inlet.closed):
                 self._look_for_vanished(store, listing_complete=not reader.unlisted)
 
     def _look_for_vanished(self, store: Store, *, listing_complete: bool) -> None:
@@ -347,8 +343,7 @@ class Ingestion:
                 check_prune(found, listing_complete=listing_complete, yes=yes)
             except PruneRefused as refused:
                 self._refused = refused
-                return
-            self._may_prune = True
+            self._may_prune = self._refused is None
 
     async def _accept(self, page: Page) -> None:
         """Admit a page to the budget, then to the batches."""
@@ -364,14 +359,11 @@ class Ingestion:
 
     async def _work(self) -> None:
         while (batch := await self._batcher.get()) is not None:
-            if not self._stopped_sending():
+            if self.sends:
                 embed = partial(self._embed, batch.items, attempts=1)
                 await self._spend(batch.n_bytes, embed)
             self._batcher.done()
             self._flush_if_stuck()
-
-    def _stopped_sending(self) -> bool:
-        return self.exhausted or self.interrupted
 
     async def _spend(
         self, n_bytes: int, embed: Callable[[], Awaitable[object]]
@@ -382,7 +374,7 @@ class Ingestion:
         )
         if reserved is None:
             self.exhausted = not self.interrupted
-            self._end_early()
+            self._stop_sending()
             return
         try:
             with suppress(BudgetClosed):
@@ -410,7 +402,7 @@ class Ingestion:
     async def _ask(self, texts: list[str]) -> NDArray[np.float32]:
         """Embed texts; the first go alone, with the canaries."""
         async with nullcontext() if self._canary.passed else self._alone:
-            if self._stopped_sending():  # while they waited for their turn
+            if not self.sends:  # while they waited for their turn
                 raise BudgetClosed
             if not self._canary.passed:
                 return await self._ask_first(texts)
@@ -488,7 +480,8 @@ class Ingestion:
             due = loop.time() + SAMPLE_S
             await asyncio.sleep(SAMPLE_S)
             self.loop_lag_s.note(loop.time() - due)
-            if self.interrupted and not getattr(self._embedder, "expects_answer", True):
+            if self.interrupted and not self._awaits_answer():
+                self._stop_sending()
                 while self._workers:  # what they hold was never sent
                     self._workers.pop().cancel()
             self._bottleneck.note(
@@ -498,3 +491,8 @@ class Ingestion:
                 writer_waiting=self._writer.waiting,
                 embedding_waits=getattr(self._embedder, "waits_for", "embedding"),
             )
+
+    def _awaits_answer(self) -> bool:
+        """Tell whether an answer is on its way to a run that is to end, or may be."""
+        may_be = self.sends and not self.sample(0.0).outage
+        return may_be or getattr(self._embedder, "expects_answer", True)

@@ -17,11 +17,13 @@ from aip_pipeline._escaping import as_utf8
 from aip_pipeline._fingerprint import text_hasher
 from aip_pipeline._folders import folder_letter, listed_again
 from aip_pipeline._headway import file_bytes
+from aip_pipeline._inlet import Inlet
 from aip_pipeline._report import IngestReport
 from aip_pipeline._settings import IngestSettings
 from aip_pipeline._sources import (
     Source,
     each_source,
+    is_read_once,
     is_resumable,
     is_utf8,
     name_of,
@@ -116,6 +118,7 @@ class PageReader:
         keep: says whether a chunk is wanted; others count as filtered.
         max_page_bytes: bound on one page.
         vector_bytes: tells the memory of one vector; an embedder may learn it late.
+        inlet: waits for pipes; closed, it ends the reading where one is silent.
 
     Attributes:
         found: how many sources were "new", "changed" or "unchanged" so far, of those
@@ -123,6 +126,8 @@ class PageReader:
         unlisted: whether some folder could not be listed.
         unknown: files of folders that were passed over, by their suffix.
         read_bytes: of the files, as they lie on disk; unchanged ones count as read.
+        cut_off: the source that is being read, if it cannot be read again; it stays
+            here where its end was not reached.
     """
 
     def __init__(
@@ -136,6 +141,7 @@ class PageReader:
         keep: Callable[[Chunk], bool] | None,
         max_page_bytes: int,
         vector_bytes: Callable[[], int],
+        inlet: Inlet | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -145,6 +151,7 @@ class PageReader:
         # there costs a page of the index, which is random, for each text.
         self._ever_claimed = None if store.has_vectors() else BloomFilter()
         self._stop = stop
+        self._inlet = inlet or Inlet()
         self._keep = keep
         self._max_page_bytes = max_page_bytes
         self._vector_bytes = vector_bytes
@@ -157,6 +164,7 @@ class PageReader:
         self._unopened = False
         self._metadata_at = -1
         self.unlisted = False
+        self.cut_off = ""
         self.read_bytes = 0
         self._ended_bytes = 0
         self.unknown: Counter[str] = Counter()
@@ -174,7 +182,7 @@ class PageReader:
         for source in each_source(
             given, on_error=self._not_listed, on_unknown=self._not_known
         ):
-            if self._stop.is_set():
+            if self._stop.is_set() or self._inlet.closed:
                 break
             yield from self._source(source)
         if self._page.parts or self._page.read or self._page.sources:
@@ -224,15 +232,17 @@ class PageReader:
             return
         found = "changed" if state and state.generation else "new"
         self._metadata_at = -1
+        self.cut_off = uri if is_read_once(source) else ""
         part = self._part = Part(uri=uri, fingerprint=version or "", restart=True)
         if state and version and state.next_fingerprint == version:
             self._resume(part, state)
         yield from self._chunks(source, part)
         if not self._unopened:
             self.found[found] += 1
-        if not self._stop.is_set() and not self._unopened:
+        if not (self._stop.is_set() or self._inlet.ended or self._unopened):
             self._open_part().last = True
             self._page.sources += 1
+            self.cut_off = ""
         self._close_part()
 
     def _refuse_name(self, uri: str) -> None:
@@ -276,6 +286,7 @@ class PageReader:
                 on_error=self._damage_from(part.damage_offset),
                 start=part.resume_offset,
                 start_line=part.resume_line,
+                wait=self._inlet.wait,
             ) as records:
                 resumable = is_resumable(source, records)
                 for chunk in self._split(records, part.resume_ordinal):
@@ -341,6 +352,8 @@ class PageReader:
         return self._page_full()
 
     def _damage(self, error: ReadError) -> None:
+        if self._inlet.ended:  # in the middle of a line, which is no damage of its own
+            return
         part, page = self._open_part(), self._page
         part.damage.append(
             DeadLetter(

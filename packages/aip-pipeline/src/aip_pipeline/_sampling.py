@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from aip_pipeline._memory import resident_bytes
 
 if TYPE_CHECKING:
     from aip_pipeline._ingestion import Ingestion
+    from aip_pipeline._report import IngestReport
+    from aip_pipeline.embedders import Embedder
     from aip_pipeline.stores import DeadLetter
 
 SAMPLE_S: Final = 0.15
@@ -38,6 +42,35 @@ class Sample(NamedTuple):
     latency_p90_s: float | None
     outage: bool = False
     refused_s: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        report: IngestReport,
+        embedder: Embedder | None,
+        *,
+        at_s: float,
+        batches: int,
+        held_bytes: int,
+    ) -> Self:
+        """Ask an embedder; *batches* are in flight where it does not tell."""
+        stats = getattr(embedder, "stats", None)
+        quantiles = {} if stats is None else stats.latency_s
+        return cls(
+            at_s=at_s,
+            stored=report.stored,
+            tokens=report.tokens,
+            in_flight=stats.in_flight if stats else batches,
+            limit=None if stats is None else stats.limit,
+            held_bytes=held_bytes,
+            memory_bytes=resident_bytes(),
+            retries=report.retries if embedder is None else embedder.usage.retries,
+            limited=0 if stats is None else stats.retried.get("429", 0),
+            latency_p50_s=quantiles.get("p50"),
+            latency_p90_s=quantiles.get("p90"),
+            outage=stats is not None and stats.outage,
+            refused_s=getattr(stats, "refused_s", 0.0),
+        )
 
 
 class Series:

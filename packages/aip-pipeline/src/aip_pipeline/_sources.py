@@ -147,6 +147,7 @@ def open_source(
     on_error: OnError,
     start: int,
     start_line: int,
+    wait: Callable[[int], bool],
 ) -> AbstractContextManager[Iterable[Record]]:
     """Open a source's records, from *start* on where that has a meaning."""
     if isinstance(source, str):
@@ -159,9 +160,17 @@ def open_source(
             encoding=settings.encoding,
             start=start or None,  # 0 would be after an empty first line
             start_line=start_line,
+            wait=wait,
         )
     records = source.records
     return nullcontext(records() if callable(records) else records)
+
+
+def is_read_once(source: Source) -> bool:
+    """Tell whether what was read of a source is not there for the next run."""
+    if not isinstance(source, str) or _URL.match(source):
+        return False
+    return source == STDIN or not Path(source).is_file()
 
 
 def is_resumable(source: Source, records: object) -> bool:

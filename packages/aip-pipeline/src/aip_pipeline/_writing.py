@@ -74,8 +74,8 @@ class Writer:
         *,
         claimed: set[bytes],
         poison: Mapping[bytes, Poison],
-        on_added: Callable[[int], None],
-        on_commit: Callable[[Committed], None],
+        on_added: Callable[[int], object],
+        on_commit: Callable[[Committed], object],
     ) -> None:
         self._claimed = claimed
         self._poison = poison

@@ -135,7 +135,7 @@ def command(
             on_dead=_each(progress.dead_letter, file.recorder.dead_letter),
         )
         told.report = run.report
-        stopper = _Stopper(run, progress, drain_s=drain, as_json=as_json)
+        stopper = _Stopper(run, progress, file=file, drain_s=drain, as_json=as_json)
         refused = _ended(run, progress, file=file, stopper=stopper)
         told.end = ended(run, refused, cut_short=stopper.stopped)
     if not as_json:
@@ -193,10 +193,17 @@ class _Stopper:
     """
 
     def __init__(
-        self, run: Ingestion, progress: Progress, *, drain_s: float, as_json: bool
+        self,
+        run: Ingestion,
+        progress: Progress,
+        *,
+        file: ReportFile,
+        drain_s: float,
+        as_json: bool,
     ) -> None:
         self._run = run
         self._progress = progress
+        self._file = file
         self._drain_s = drain_s
         self._as_json = as_json
         self._task: asyncio.Task[None] | None = None
@@ -226,7 +233,12 @@ class _Stopper:
         asyncio.get_running_loop().call_later(STOP_WITHIN_S, self._leave)
 
     def _leave(self) -> None:
-        """End the process: a thread that waits for its input cannot be ended."""
+        """End the process: a thread that a remote input holds cannot be ended."""
+        self._run.conclude("interrupted")
+        try:
+            self._file.write(self._run)
+        except PipelineError as error:
+            self._progress.say(str(error))
         if self._as_json:
             print_report(self._run.report, CUT_SHORT)
         self._progress.leave(INTERRUPTED)
@@ -238,6 +250,8 @@ def _what_is_awaited(run: Ingestion) -> str:
         down = "all that was read is stored, but the mirror is down"
     elif run.sample(0.0).outage:
         down = "the server is down"
+    elif run.sends:
+        return "storing what was read; Ctrl-C again to stop now"
     else:
         return "finishing what is in flight; Ctrl-C again to stop now"
     return (

@@ -18,7 +18,7 @@ from aip_pipeline.cli._main import (
     USAGE,
 )
 from aip_pipeline.cli._printing import print_json
-from aip_pipeline.cli._words import counted
+from aip_pipeline.cli._words import counted, how_to_go_on
 
 if TYPE_CHECKING:
     from aip_pipeline._ingestion import Ingestion
@@ -54,7 +54,8 @@ CUT_SHORT: Final = Ended(
 
 def ended(run: Ingestion, refused: PipelineError | None, *, cut_short: bool) -> Ended:
     """Say how a run ended; that it was ended early goes before what it left."""
-    more = "" if refused is None else f"; besides, {refused}"
+    more = f"; {how_to_go_on(run)}" if run.interrupted and run.cut_off else ""
+    more += "" if refused is None else f"; besides, {refused}"
     if cut_short:
         return CUT_SHORT._replace(reason=f"{CUT_SHORT.reason}{more}")
     if run.interrupted:

@@ -15,7 +15,7 @@ from aip_pipeline._escaping import as_shown
 from aip_pipeline._headway import Headway, bytes_to_read
 from aip_pipeline.cli._outcome import stopped_by_budget
 from aip_pipeline.cli._printing import print_line
-from aip_pipeline.cli._words import counted, passed_over
+from aip_pipeline.cli._words import counted, how_to_go_on, passed_over
 from aip_pipeline.stores import DeadLetter
 
 if TYPE_CHECKING:
@@ -235,7 +235,8 @@ def _next_step(run: Ingestion) -> str:
         said = stopped_by_budget(run)
         return f"{said[0].upper()}{said[1:]}: raise it, or lower --chunk-size."
     if run.interrupted or run.exhausted:
-        return "Run the same command again to go on from here."
+        told = how_to_go_on(run)
+        return f"{told[0].upper()}{told[1:]}."
     if run.report.dead:
         return f"What could not be stored: aip dead list{where}"
     if run.report.read:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aip_pipeline._errors import ConfigError, PipelineError
 from aip_pipeline._sampling import Recorder
+from aip_pipeline.cli._words import how_to_go_on
 
 if TYPE_CHECKING:
     from aip_pipeline._ingestion import Ingestion
@@ -52,6 +53,14 @@ class ReportFile:
             said = error if isinstance(error, PipelineError) else type(error).__name__
             self._write(run, outcome=f"failed: {said}")
             raise
+        self.write(run)
+
+    def write(self, run: Ingestion) -> None:
+        """Write how the run stands.
+
+        Raises:
+            PipelineError: the file cannot be written; the store is as it should be.
+        """
         self._write(run, outcome=_outcome(run))
 
     def _write(self, run: Ingestion, *, outcome: str) -> None:
@@ -76,7 +85,7 @@ class ReportFile:
 
 def _outcome(run: Ingestion) -> str:
     if run.interrupted:
-        return "interrupted: run the same command again to go on"
+        return f"interrupted: {how_to_go_on(run)}"
     if run.exhausted:
         return "stopped by the budget: run the same command again to go on"
     if run.report.dead:
