@@ -272,3 +272,19 @@ async def test_an_outage_that_begins_after_an_interrupt_ends_the_wait(
         assert run.sends
         await asyncio.wait_for(going, 10)
     assert (run.interrupted, run.sends) == (True, False)
+
+
+async def test_the_log_of_a_run_that_was_stopped_says_interrupted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="aip_pipeline")
+    async with open_pipe(tmp_path) as (pipe, held):
+        run = run_of(pipe)
+        going = asyncio.create_task(run.run())
+        await until(lambda: run._inlet.waiting)
+        await all_is_read(run, held)
+        run.drain()
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(going, 5)
+    assert caplog.messages[-1] == "run interrupted"

@@ -90,9 +90,8 @@ class Ingestion:
         self.settings = settings
         self.interrupted = self.exhausted = False
         self.vanished = Vanished(0, 0)
-        self.removed = 0
         self.loop_lag_s = LoopLag()
-        self.read_bytes = self.accepted = self._writing_bytes = 0
+        self.read_bytes = self.accepted = self.removed = self._writing_bytes = 0
         self.unknown: Mapping[str, int] = {}
         self.sources: Sequence[Source] = tuple(sources)
         self._given = embedder
@@ -173,6 +172,9 @@ class Ingestion:
             self._to_read = await found
             await self._run()
             outcome = self._ended()
+        except asyncio.CancelledError:
+            outcome = "interrupted"
+            raise
         finally:
             self.conclude(outcome)
         return self.report
