@@ -109,7 +109,9 @@ async def test_a_file_before_a_silent_pipe_is_complete(aip: Aip) -> None:
         await waits_for_more(run)
         out, err, took_s = await interrupted(run)
     assert (run.returncode, took_s < AT_ONCE_S) == (130, True)
-    assert out.startswith("Interrupted: 1 source, 6 chunks in sqlite:///aip.db")
+    assert out.startswith(
+        "Interrupted: 1 source of this run, with 6 chunks in sqlite:///aip.db"
+    )
     assert err == "aip: stopping: storing what was read; Ctrl-C again to stop now\n"
     assert texts(aip.folder / "aip.db") == ["a whole file"]
 
