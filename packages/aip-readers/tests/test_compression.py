@@ -29,7 +29,7 @@ from aip_readers import (
 )
 
 Pack = Callable[[bytes], bytes]
-DATA = bytes(random.Random(1).choices(b"abcdef \n", k=1_200_000))
+DATA = bytes(random.Random(1).choices(b"abcdef \n", k=600_000))
 
 
 def zstd_compress(data: bytes) -> bytes:
