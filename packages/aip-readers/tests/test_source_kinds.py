@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Literal
 
@@ -506,6 +506,24 @@ def test_a_pipe_that_nobody_writes_to_can_be_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe")
     records = open_records(pipe, wait=lambda _: False)
     assert list(records) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere opening would block")
+def test_who_waits_in_vain_is_asked_again(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    keeper, asked = os.open(pipe, os.O_RDWR), count(1)
+
+    def wait(_: int) -> bool:
+        times = next(asked)
+        if times == 2:  # the first time there was nothing to read
+            os.write(keeper, LINE)
+        return times < 4
+
+    try:
+        records = open_records(pipe, format="jsonl", wait=wait)
+        assert [record.text for record in records] == ["ok"]
+    finally:
+        os.close(keeper)
 
 
 def test_nobody_waits_for_a_file(tmp_path: Path) -> None:
