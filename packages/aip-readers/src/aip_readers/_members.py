@@ -25,7 +25,7 @@ INPUT = 32 * 1024
 OUTPUT = 4
 """Bytes asked for, as a multiple: more than the input usually makes, so that zlib keeps
 none of it for another call, which costs a tenth of its speed."""
-RECENT = 1024
+RECENT = 128
 """Members whose beginnings are remembered, for cursors."""
 FREE = 1 << 20
 """Bytes that may come out before the ratio is looked at."""
