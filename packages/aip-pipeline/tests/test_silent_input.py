@@ -19,7 +19,7 @@ from command import Aip, aip_process
 from openai_server import OpenAIServer
 from stored import texts
 
-from aip_pipeline import Ingestion, IngestSettings
+from aip_pipeline import Ingestion, IngestReport, IngestSettings
 
 LINES = b"".join(b'{"text": "line %d"}\n' % n for n in range(5))
 AT_ONCE_S = 2.0  # of a drain that may take 25 s, on a machine that does other things
@@ -229,6 +229,18 @@ async def all_is_read(run: Ingestion, held: int) -> None:
     assert run._inlet.waiting
 
 
+async def left_by_its_server(
+    pipe: Path, held: int
+) -> tuple[Ingestion, asyncio.Task[IngestReport]]:
+    """Begin a run of 400 lines, whose server goes away once some are stored."""
+    async with OpenAIServer() as server:
+        run = run_of(pipe, embedder="openai:test", base_url=server.base_url)
+        going = asyncio.create_task(run.run())
+        os.write(held, b"".join(b'{"text": "%d"}\n' % n for n in range(400)))
+        await until(lambda: run.report.stored)
+    return run, going
+
+
 async def test_a_line_that_was_cut_off_by_the_end_is_no_damage(tmp_path: Path) -> None:
     async with open_pipe(tmp_path) as (pipe, held):
         os.write(held, LINES + b'{"text": "half')
@@ -245,11 +257,7 @@ async def test_what_cannot_be_sent_in_an_outage_is_not_waited_for(
     tmp_path: Path,
 ) -> None:
     async with open_pipe(tmp_path) as (pipe, held):
-        async with OpenAIServer() as server:
-            run = run_of(pipe, embedder="openai:test", base_url=server.base_url)
-            going = asyncio.create_task(run.run())
-            os.write(held, b"".join(b'{"text": "%d"}\n' % n for n in range(400)))
-            await until(lambda: run.report.stored)
+        run, going = await left_by_its_server(pipe, held)
         more = b"".join(b'{"text": "more %d"}\n' % n for n in range(400))
         await asyncio.to_thread(os.write, held, more)
         await until(lambda: run.sample(0).outage)
@@ -264,11 +272,7 @@ async def test_an_outage_that_begins_after_an_interrupt_ends_the_wait(
     tmp_path: Path,
 ) -> None:
     async with open_pipe(tmp_path) as (pipe, held):
-        async with OpenAIServer() as server:
-            run = run_of(pipe, embedder="openai:test", base_url=server.base_url)
-            going = asyncio.create_task(run.run())
-            os.write(held, b"".join(b'{"text": "%d"}\n' % n for n in range(400)))
-            await until(lambda: run.report.stored)
+        run, going = await left_by_its_server(pipe, held)
         await all_is_read(run, held)
         run.drain()
         assert run.sends

@@ -114,9 +114,9 @@ class _Local:
                 if (block := self.file.read(size)) is not None:
                     return block
                 # Someone made this pipe non-blocking: nothing there is no end.
-                from select import select  # noqa: PLC0415  # rare
-
                 if wait is None:
+                    from select import select  # noqa: PLC0415  # rare
+
                     select([self.file], [], [])
         except OSError as error:
             raise open_error(self._name, error) from error
