@@ -9,13 +9,13 @@ Meaning: TypeAlias = Literal["rate", "either", "again", "crowd"]
 """What a 429 says: too many in a time; not yet known which; the same, but so soon that
 it teaches no rate; too many at once."""
 
-_HOLD = 4.0
-_LONGEST_HOLD = 32.0
+_HOLD_RTTS = 4.0
+_LONGEST_HOLD_RTTS = 32.0
 _NEAR = 0.1
 _MOST_TRUST = 3
 _LEAST_TRUST = -1
-_DISTRUST = 16.0
-_LONGEST_DISTRUST = 1024.0
+_DISTRUST_RTTS = 16.0
+_LONGEST_DISTRUST_RTTS = 1024.0
 
 
 class Crowd:
@@ -56,13 +56,13 @@ class Crowd:
         self._fits = math.inf
         self._edge = math.inf
         self._step = 1.0
-        self._hold_rtts = _HOLD
+        self._hold_rtts = _HOLD_RTTS
         self._meaning: Meaning = "rate"
         self._trust = 0
         self._least = 1.0
         self._burst_at = self._changed_at = self._distrust_until = -math.inf
         self._full_from = math.inf
-        self._distrust_rtts = _DISTRUST
+        self._distrust_rtts = _DISTRUST_RTTS
 
     def on_success(
         self, now: float, *, started: float, srtt_s: float, limit: float
@@ -71,7 +71,7 @@ class Crowd:
         if not self.full or started <= self._changed_at:
             return
         if self._fits < self.most:
-            self._fits, self._hold_rtts = self.most, _HOLD
+            self._fits, self._hold_rtts = self.most, _HOLD_RTTS
         self._full_from = min(self._full_from, now)
         if now - self._full_from < self._hold_rtts * srtt_s:
             return
@@ -82,7 +82,10 @@ class Crowd:
     def on_429(
         self, now: float, *, started: float, others: int, srtt_s: float
     ) -> Meaning:
-        """Say what a 429 means; *others* are the requests still under way."""
+        """Say what a 429 means; *others* are the requests still under way.
+
+        *now* and *started*, when its request was sent, are loop times in seconds.
+        """
         if started > self._burst_at:
             self._burst_at = now
             self._meaning = self._judge(now, others=others)
@@ -103,7 +106,7 @@ class Crowd:
             return "rate"
         if self.most == math.inf:
             self._trust, self._least, self._edge = 0, 1.0, math.inf
-            self._step, self._hold_rtts = 1.0, _HOLD
+            self._step, self._hold_rtts = 1.0, _HOLD_RTTS
             return "either"
         fits, self._step = self._fits, 1.0
         self._least = max(1.0, fits - max(1.0, _NEAR * fits))
@@ -115,16 +118,16 @@ class Crowd:
                 return "crowd"
             # Before any answer: what was counted as fitting in was one too many.
             return "again" if self._full_from == math.inf else "either"
-        longer = min(_LONGEST_HOLD, 2.0 * self._hold_rtts)
-        self._hold_rtts = longer if fits == self._edge else _HOLD
+        longer = min(_LONGEST_HOLD_RTTS, 2.0 * self._hold_rtts)
+        self._hold_rtts = longer if fits == self._edge else _HOLD_RTTS
         self._edge, self._trust = fits, min(_MOST_TRUST, self._trust + 1)
-        self._distrust_rtts = max(_DISTRUST, self._distrust_rtts / 2.0)
+        self._distrust_rtts = max(_DISTRUST_RTTS, self._distrust_rtts / 2.0)
         return "crowd"
 
     def _distrust(self, now: float, *, srtt_s: float) -> None:
         """Take 429s for the rate's, for a time that doubles whenever it was true."""
         self._distrust_until = now + self._distrust_rtts * srtt_s
-        self._distrust_rtts = min(_LONGEST_DISTRUST, 2.0 * self._distrust_rtts)
+        self._distrust_rtts = min(_LONGEST_DISTRUST_RTTS, 2.0 * self._distrust_rtts)
         self._fits = math.inf
         self._change(now, math.inf)
 
